@@ -1,0 +1,1 @@
+//! The raft library behind our own words.

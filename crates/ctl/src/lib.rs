@@ -1,0 +1,1 @@
+//! Command families, online over gRPC and offline on a data directory.

@@ -1,0 +1,1 @@
+//! One member as a step function, and the threads that drive it.

@@ -1,0 +1,1 @@
+//! etcd's messages, generated from .proto files written anew.

@@ -1,0 +1,1 @@
+//! Keys and sealed records; the only crate that encrypts at rest.

@@ -1,0 +1,1 @@
+//! TLS, gRPC, HTTP: the edge of a member.

@@ -1,0 +1,1 @@
+//! Data directory, manifest, sealed log, sealed record store.
