@@ -1,0 +1,74 @@
+//! Why the state machine says no ([`Refusal`], part of the replicated outcome), and why it cannot go on ([`Error`]).
+
+use types::{LeaseId, MemberId, Revision};
+
+/// A refusal: deterministic, the same on every member, and nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// `ignore_value` or `ignore_lease` on a key that does not exist.
+    #[error("key not found")]
+    KeyNotFound,
+    /// The lease is unknown.
+    #[error("lease {0} not found")]
+    LeaseNotFound(LeaseId),
+    /// The lease's id is taken.
+    #[error("lease {0} exists")]
+    LeaseExists(LeaseId),
+    /// The time to live is beyond the longest lease.
+    #[error("lease ttl of {0} s is too large")]
+    LeaseTtlTooLarge(i64),
+    /// The revision is below the compacted one.
+    #[error("revision compacted; {compacted} is the oldest")]
+    Compacted {
+        /// The oldest readable revision.
+        compacted: Revision,
+    },
+    /// The revision is not written yet.
+    #[error("revision is in the future; {current} is the latest")]
+    FutureRevision {
+        /// The latest revision.
+        current: Revision,
+    },
+    /// The space alarm stands: what would grow the store is refused.
+    #[error("database space exceeded")]
+    NoSpace,
+    /// A member with this id is already there.
+    #[error("member {0} exists")]
+    MemberExists(MemberId),
+    /// No such member.
+    #[error("member {0} not found")]
+    MemberNotFound(MemberId),
+    /// The member was removed once; its id never comes back.
+    #[error("member {0} was removed")]
+    MemberRemoved(MemberId),
+    /// Another member has one of these peer URLs.
+    #[error("a peer url is in use")]
+    PeerUrlExists,
+    /// Only a learner can be promoted.
+    #[error("member {0} is not a learner")]
+    MemberNotLearner(MemberId),
+    /// The corruption alarm stands.
+    #[error("corrupt cluster")]
+    Corrupt,
+}
+
+/// The state machine cannot go on: the member must stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store failed or holds what its seal does not match.
+    #[error("storage: {0}")]
+    Storage(#[from] crate::storage::Error),
+    /// The store holds a record that this version cannot read, or that contradicts another.
+    #[error("state record at {place} is not understood: {what}")]
+    Record {
+        /// Where.
+        place: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A read was refused (compacted, future revision).
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
