@@ -124,7 +124,10 @@ mod tests {
     use super::*;
 
     fn range(start: &'static str, end: &'static str) -> KeyRange {
-        KeyRange::from_pair(Key::new(Bytes::from_static(start.as_bytes())).unwrap(), Bytes::from_static(end.as_bytes()))
+        KeyRange::from_pair(
+            Key::new(Bytes::from_static(start.as_bytes())).unwrap(),
+            Bytes::from_static(end.as_bytes()),
+        )
     }
 
     /// etcd's four spellings of a range mean four different sets; access control and ranges both stand on this.

@@ -20,3 +20,7 @@ pub const VALUE_CACHE_BYTES: u64 = 128 * 1024 * 1024;
 pub const QUOTA_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 /// Watch responses that may wait for one slow stream before its watchers fall back to history.
 pub const WATCH_RESPONSES_WAITING_MAX: usize = 128;
+/// Control answers (created, canceled) that may wait for one slow watch stream; a stream with more is closed.
+pub const WATCH_CONTROL_WAITING_MAX: usize = 10_000;
+/// Events read from history for one watcher before the next one gets its turn.
+pub const WATCH_HISTORY_EVENTS_PER_PAGE: usize = 1_000;

@@ -3,6 +3,11 @@
 //! A stream's sink is bounded and never blocks the hub: when it is full, the stream's watchers fall back to reading
 //! history and catch up when there is room again. Order and completeness per watcher hold in every case.
 
+mod hub;
+mod interest;
+
+pub(crate) use hub::{Change, Forgotten, History, Hub, Page};
+
 use state::outcome::Pair;
 use types::{KeyRange, Revision};
 

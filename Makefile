@@ -1,0 +1,46 @@
+# Strongroom: every way to build, run and test it. docs/testing.md tells what each target covers and how long it takes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export RUSTUP_AUTO_INSTALL := 0
+export GOTOOLCHAIN := local
+export CARGO_TERM_PROGRESS_WHEN := never
+
+TARGET ?= target
+RELEASE := $(TARGET)/release/strongroom
+DEBUG := $(TARGET)/debug/strongroom
+BUILD_PACKAGES := gcc libc6-dev
+TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3
+
+.PHONY: help run build test lint unit clients etcd-tests conformance differential bench
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+run: build ## build the release binary and start a secure member on loopback
+	@exec $(RELEASE) up
+
+build: ## build the release binary
+	@tools/require rust
+	@tools/packages $(BUILD_PACKAGES)
+	cargo build --release --locked -p strongroom
+
+test: ## everything that has to pass before a change lands
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	@$(MAKE) --no-print-directory unit clients
+
+unit: ## the Rust tests of every crate
+	cargo test --locked --workspace
+
+clients: ## real etcdctl against a fresh member, answers compared with the real etcd
+	cargo build --locked -p strongroom
+	conformance/etcd/tools.sh
+	conformance/etcdctl/run $(DEBUG)
+	conformance/sealed/run $(DEBUG)
+
+lint: ## formatting and clippy
+	@tools/require rust
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings

@@ -1,0 +1,115 @@
+//! The rules that a machine can check. Each failure names the file or arrow and the rule.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The floors of the house, from the ground up: a crate may depend on crates of lower floors only.
+const FLOORS: &[&[&str]] = &[
+    &["types", "proto", "protobuf", "fxhash", "raft-proto"],
+    &["env", "seal", "consensus"],
+    &["storage"],
+    &["state"],
+    &["audit"],
+    &["node"],
+    &["server", "ctl"],
+    &["strongroom"],
+    &["conformance", "bench", "tidy"],
+];
+
+/// Arrows inside one floor that the design names.
+const SAME_FLOOR: &[(&str, &str)] = &[("raft-proto", "protobuf"), ("seal", "env")];
+
+/// What only the named crates may depend on directly, and why.
+const FENCES: &[(&str, &[&str], &str)] = &[
+    ("raft", &["consensus"], "the raft library stays behind our own words"),
+    ("tokio", &["server", "ctl", "strongroom", "proto", "conformance", "bench"], "the core knows no async runtime"),
+    ("tonic", &["server", "ctl", "strongroom", "proto", "conformance", "bench"], "the core knows no gRPC"),
+    ("aws-lc-rs", &["seal", "env", "server", "ctl"], "one crate encrypts at rest; the edge does TLS"),
+    ("ring", &[], "one crypto provider"),
+    ("openssl", &[], "one TLS stack"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace exists")
+}
+
+/// Each package with its direct dependencies (without those of its tests).
+fn packages() -> BTreeMap<String, Vec<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let dependencies = |package: &serde_json::Value| {
+        let all = package["dependencies"].as_array().expect("dependencies");
+        all.iter().filter(|each| each["kind"] != "dev").map(|each| text(&each["name"])).collect()
+    };
+    packages.iter().map(|package| (text(&package["name"]), dependencies(package))).collect()
+}
+
+/// Arrows point down: the order in which the rooms may know each other is the architecture.
+#[test]
+fn arrows_point_down() {
+    let packages = packages();
+    let floor = |name: &str| FLOORS.iter().position(|floor| floor.contains(&name));
+    for (package, dependencies) in &packages {
+        let from = floor(package).unwrap_or_else(|| panic!("{package} stands on no floor: add it to FLOORS"));
+        for dependency in dependencies.iter().filter(|name| packages.contains_key(*name)) {
+            let to = floor(dependency).expect("every package has a floor");
+            let named = SAME_FLOOR.contains(&(package, dependency));
+            assert!(to < from || named, "{package} -> {dependency} does not point down");
+        }
+    }
+}
+
+/// Fences: what keeps the core deterministic and the review small must not creep in through a manifest.
+#[test]
+fn fences_hold() {
+    let packages = packages();
+    for (fenced, allowed, why) in FENCES {
+        for (package, dependencies) in &packages {
+            let crossed = dependencies.iter().any(|name| name == fenced) && !allowed.contains(&package.as_str());
+            assert!(!crossed, "{package} depends on {fenced}: {why}");
+        }
+    }
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("a readable directory") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("target") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file says first what it is, owns and never does.
+#[test]
+fn every_source_file_begins_with_a_header() {
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    assert!(files.len() > 20, "found only {} files", files.len());
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a readable file");
+        assert!(text.starts_with("//!"), "{} has no //! header", file.display());
+    }
+}
+
+/// One idea a file: a source file (tests apart) stays below 700 lines.
+#[test]
+fn no_source_file_is_too_long() {
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    for file in files.iter().filter(|file| !file.to_string_lossy().contains("tests")) {
+        let text = std::fs::read_to_string(file).expect("a readable file");
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();
+        assert!(code <= 700, "{} has {code} lines", file.display());
+    }
+}
