@@ -1,5 +1,6 @@
 //! Why the state machine says no ([`Refusal`], part of the replicated outcome), and why it cannot go on ([`Error`]).
 
+use crate::pair::Malformed;
 use types::{LeaseId, MemberId, Revision};
 
 /// A refusal: deterministic, the same on every member, and nothing was changed.
@@ -68,6 +69,12 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// A transaction that writes was given to a reader.
+    #[error("the transaction is not read-only")]
+    NotReadOnly,
+    /// A pair of the store is not one.
+    #[error(transparent)]
+    Pair(#[from] Malformed),
     /// A read was refused (compacted, future revision).
     #[error(transparent)]
     Refused(#[from] Refusal),

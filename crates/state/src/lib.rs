@@ -3,26 +3,43 @@
 //! Owns the key space (`mvcc`), leases, alarms, membership, the access policy, and `apply`, which turns one committed
 //! [`Command`] into effects and an [`Outcome`]. Never has time, randomness, threads, async or gRPC types: whatever it
 //! needs is in the entry.
+//!
+//! Start reading at `apply.rs`; then `mvcc/mod.rs`.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod access;
+mod apply;
+mod apply_membership;
 pub mod auth;
 pub mod changes;
 pub mod command;
+mod effects_hash;
 mod error;
+mod journal;
+mod leases;
+mod lock;
 mod machine;
 pub mod membership;
+#[doc(hidden)]
 pub mod memory;
+mod mvcc;
 pub mod outcome;
+mod pair;
 pub mod query;
+pub mod quota;
 mod reader;
+mod record;
+mod restore;
+mod shared;
 
 use memory as storage;
 
 pub use changes::Changes;
 pub use command::Command;
+pub use effects_hash::{Checkmark, WINDOW_ENTRIES};
 pub use error::{Error, Refusal};
-pub use machine::{Machine, Sweep};
+pub use machine::Machine;
+pub use mvcc::compaction::Sweep;
 pub use outcome::{Applied, Outcome};
 pub use reader::{LeaseView, Reader};

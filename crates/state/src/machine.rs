@@ -1,82 +1,113 @@
 //! The machine: the one writer of the state.
+//!
+//! Owns the store's writer, the last applied entry, what changed, and the queue of physical compaction work. Lives on the
+//! thread that applies; hands out [`Reader`]s to all others. `apply` itself is in `apply.rs`, opening in `restore.rs`.
+//!
+//! Invariants: entries are applied in order, each at most once, across restarts too (the store's consistent index is
+//! where it goes on); after an error the machine is not used again.
+
 use crate::changes::Changes;
-use crate::command::Command;
-use crate::error::{Error, Refusal};
-use crate::membership::MembershipChange;
-use crate::outcome::Applied;
+use crate::error::Error;
+use crate::journal::Journal;
+use crate::lock;
+use crate::mvcc::compaction::{Compactions, Sweep};
 use crate::reader::Reader;
+use crate::restore::{self, Restored};
+use crate::shared::Shared;
+use crate::storage::{Checkpoint, Store};
 use bytes::Bytes;
+use std::sync::Arc;
 use types::{LogIndex, Revision, Term};
 
-/// The replicated state with its store; owned by the thread that applies.
-pub struct Machine {}
-
-/// Whether background work is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sweep {
-    /// More is left for another step.
-    More,
-    /// Nothing is left: every compaction up to this revision is physically done (-1: there was none).
-    Done(Revision),
-}
-
-fn unfinished<T>() -> Result<T, Error> {
-    Err(Error::Record { place: String::new(), what: "not built yet" })
+/// The replicated state with its store.
+pub struct Machine {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) journal: Journal,
+    pub(crate) changes: Changes,
+    pub(crate) compactions: Compactions,
+    applied: (LogIndex, Term),
 }
 
 impl Machine {
-    /// Rebuilds the state from the store's records.
+    /// Rebuilds the state from the store's records; up to `value_cache_bytes` of pairs will be kept in memory.
     ///
     /// # Errors
     /// The store's failure, or a record that is not understood.
-    pub fn open(_store: crate::storage::Store, _value_cache_bytes: u64) -> Result<Self, Error> {
-        unfinished()
+    pub fn open(store: Store, value_cache_bytes: u64) -> Result<Self, Error> {
+        let Restored { shared, hash, applied, compacted } = restore::restore(&store, value_cache_bytes)?;
+        Ok(Self {
+            shared: Arc::new(shared),
+            journal: Journal { store, hash },
+            changes: Changes::default(),
+            compactions: Compactions::new(compacted),
+            applied,
+        })
     }
+
     /// A reader of this machine's state.
     #[must_use]
     pub fn reader(&self) -> Reader {
-        Reader {}
+        Reader(self.shared.clone())
     }
+
     /// The last entry that took effect, with its term.
     #[must_use]
     pub fn applied(&self) -> (LogIndex, Term) {
-        (LogIndex(0), Term(0))
+        self.applied
     }
-    /// Applies one committed entry; one that took effect before is passed over.
-    ///
-    /// # Errors
-    /// Only when the member cannot go on; a refusal is in [`Applied`].
-    pub fn apply(&mut self, _index: LogIndex, _term: Term, _command: Command) -> Result<Applied, Error> {
-        unfinished()
-    }
-    /// Applies one committed configuration entry. A refused change leaves the membership as it is.
-    ///
-    /// # Errors
-    /// Only when the member cannot go on.
-    pub fn change_membership(
-        &mut self,
-        _index: LogIndex,
-        _term: Term,
-        _change: MembershipChange,
-    ) -> Result<Result<(), Refusal>, Error> {
-        unfinished()
-    }
+
     /// What the entries applied since the last call changed.
     pub fn take_changes(&mut self) -> Changes {
-        Changes::default()
+        std::mem::take(&mut self.changes)
     }
-    /// Does up to `budget` records' worth of the physical work of compactions.
+
+    /// Does about `budget` records' worth of the physical work of compactions.
     ///
     /// # Errors
     /// The store's failure.
-    pub fn compact_step(&mut self, _budget: usize) -> Result<Sweep, Error> {
-        unfinished()
+    pub fn compact_step(&mut self, budget: usize) -> Result<Sweep, Error> {
+        self.compactions.step(&self.shared.space, budget, |_gone| {})
     }
+
+    /// The revision up to which everything compacted is physically gone (-1: nothing ever was): what the answer to a
+    /// compaction that asked for it waits for.
+    #[must_use]
+    pub fn swept(&self) -> Revision {
+        self.compactions.done()
+    }
+
     /// Makes what was applied durable, with the configuration state of consensus.
     ///
     /// # Errors
     /// The store's failure.
-    pub fn checkpoint(&mut self, _conf_state: Bytes) -> Result<(), Error> {
-        unfinished()
+    pub fn checkpoint(&mut self, conf_state: Bytes) -> Result<(), Error> {
+        let (consistent_index, term) = self.applied;
+        self.journal.store.checkpoint(Checkpoint {
+            consistent_index,
+            term,
+            conf_state,
+            state_hash: self.journal.hash.running(),
+            meta: self.journal.hash.encode().into(),
+        })?;
+        Ok(())
+    }
+
+    /// Begins an entry; answers whether it is new.
+    pub(crate) fn begin(&mut self, index: LogIndex) -> bool {
+        if index <= self.applied.0 {
+            return false;
+        }
+        self.journal.hash.begin(index);
+        true
+    }
+
+    /// Ends an entry that was begun.
+    pub(crate) fn end(&mut self, index: LogIndex, term: Term) {
+        self.journal.hash.end(index);
+        self.applied = (index, term);
+        let mark = self.journal.hash.last();
+        if *lock::read(&self.shared.checkmark) != mark {
+            *lock::write(&self.shared.checkmark) = mark;
+        }
     }
 }

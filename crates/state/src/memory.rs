@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::sync::{Arc, RwLock};
+use types::{LogIndex, Term};
 
 /// The store failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +17,27 @@ pub struct RecordKind(pub u8);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position(pub u64);
 
+/// What the store is consistent with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The last entry.
+    pub consistent_index: LogIndex,
+    /// Its term.
+    pub term: Term,
+    /// Consensus' configuration.
+    pub conf_state: Bytes,
+    /// The effects' hash.
+    pub state_hash: u32,
+    /// Ours.
+    pub meta: Bytes,
+}
+
 /// The writer.
 #[derive(Debug, Default)]
 pub struct Store {
     reader: StoreReader,
+    checkpoint: Checkpoint,
+    durable: usize,
 }
 
 /// A reader.
@@ -40,6 +58,37 @@ impl Store {
     pub fn reader(&self) -> StoreReader {
         self.reader.clone()
     }
+
+    /// Makes all durable.
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+        self.checkpoint = checkpoint;
+        self.durable = self.reader.records.read().map_err(|_| Error(0))?.len();
+        Ok(())
+    }
+
+    /// The last checkpoint.
+    pub fn last_checkpoint(&self) -> Checkpoint {
+        self.checkpoint.clone()
+    }
+
+    /// As after a crash.
+    pub fn reopen(&self) -> Self {
+        let records = self.reader.records.read().map(|all| all[..self.durable].to_vec()).unwrap_or_default();
+        let reader = StoreReader { records: Arc::new(RwLock::new(records)) };
+        Self { reader, checkpoint: self.checkpoint.clone(), durable: self.durable }
+    }
+
+    /// All records in order.
+    pub fn scan<E: From<Error>>(
+        &self,
+        mut visit: impl FnMut(Position, RecordKind, Bytes) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let records = self.reader.records.read().map_err(|_| Error(0))?.clone();
+        records
+            .into_iter()
+            .enumerate()
+            .try_for_each(|(i, (kind, payload))| visit(Position(i as u64), kind, payload))
+    }
 }
 
 impl StoreReader {
@@ -47,5 +96,9 @@ impl StoreReader {
     pub fn read(&self, at: Position) -> Result<(RecordKind, Bytes), Error> {
         let records = self.records.read().map_err(|_| Error(at.0))?;
         records.get(at.0 as usize).cloned().ok_or(Error(at.0))
+    }
+    /// Bytes of all.
+    pub fn disk_bytes(&self) -> u64 {
+        0
     }
 }

@@ -4,18 +4,8 @@
 
 use crate::command::Alarm;
 use crate::error::Refusal;
-use bytes::Bytes;
+pub use crate::pair::{Malformed, Pair, PairView};
 use types::{Key, LeaseId, ModRevision, Revision};
-
-/// A key-value pair as etcd encodes it (`mvccpb.KeyValue`).
-#[derive(Clone, PartialEq, Eq)]
-pub struct Pair(pub Bytes);
-
-impl std::fmt::Debug for Pair {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pair({} bytes)", self.0.len())
-    }
-}
 
 /// What applying one entry came to.
 #[derive(Clone, Debug)]
@@ -77,7 +67,8 @@ pub struct TxnOutcome {
     pub ops: Vec<OpOutcome>,
 }
 
-/// What one operation of a transaction did, with the header revision etcd puts in its answer.
+/// What one operation of a transaction did, with the header revision etcd puts in its answer (zero, that is none, for a
+/// transaction within).
 #[derive(Clone, Debug, PartialEq)]
 pub enum OpOutcome {
     /// A read.

@@ -1,10 +1,25 @@
 //! Reads of the state by any thread, while the one writer goes on.
+//!
+//! Owns nothing but a share. Each call pins what is readable, looks at the index in pages and reads pairs from memory or
+//! the store on the caller's thread; it may block on the disk, never on the writer for long.
+
 use crate::command::{Alarm, AlarmKind, Txn};
+use crate::effects_hash::Checkmark;
 use crate::error::Error;
 use crate::membership::Membership;
+use crate::mvcc::txn::{self, Path};
+use crate::mvcc::view::View;
 use crate::outcome::{EventPage, KeySpaceHash, Pair, RangeOutcome, RangePage, Sizes, TxnOutcome};
 use crate::query::{PageLimits, Projection, RangeQuery};
+use crate::record::Record;
+use crate::shared::{self, Shared};
+use crate::{leases, lock};
+use std::sync::Arc;
 use types::{Key, KeyRange, LeaseId, Revision};
+
+/// Reads the state; cheap to clone, used by any thread.
+#[derive(Clone)]
+pub struct Reader(pub(crate) Arc<Shared>);
 
 /// A lease as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,116 +34,162 @@ pub struct LeaseView {
     pub keys: Vec<Key>,
 }
 
-/// Reads the state; cheap to clone, used by any thread.
-#[derive(Clone)]
-pub struct Reader {}
-
-fn unfinished<T>() -> Result<T, Error> {
-    Err(Error::Record { place: String::new(), what: "not built yet" })
-}
-
 impl Reader {
     /// The latest revision.
     #[must_use]
     pub fn revision(&self) -> Revision {
-        Revision::FIRST
+        self.0.space.horizon.current()
     }
+
     /// The revision of the last compaction: the oldest that can be read; -1 before the first.
     #[must_use]
     pub fn compacted(&self) -> Revision {
-        Revision(-1)
+        self.0.space.horizon.compacted()
     }
+
     /// Reads a range with all of etcd's options.
     ///
     /// # Errors
     /// `Refused` (compacted, future revision), or the store's failure.
-    pub fn range(&self, _query: &RangeQuery) -> Result<RangeOutcome, Error> {
-        unfinished()
+    pub fn range(&self, query: &RangeQuery) -> Result<RangeOutcome, Error> {
+        let pin = self.0.space.pin();
+        View::pinned(&self.0.space, &pin).range(query)
     }
+
     /// One page of a range, by key, from `from` (or the range's start) on, at `at` (zero: the latest; take the page's
-    /// `revision` for the next pages).
+    /// `revision` for the next pages). With `CountOnly` a page holds pairs nonetheless; count with [`Reader::range`].
     ///
     /// # Errors
     /// `Refused` when `at` is compacted meanwhile or in the future, or the store's failure.
     pub fn range_page(
         &self,
-        _range: &KeyRange,
-        _at: Revision,
-        _from: Option<&Key>,
-        _projection: Projection,
-        _limits: PageLimits,
+        range: &KeyRange,
+        at: Revision,
+        from: Option<&Key>,
+        projection: Projection,
+        limits: PageLimits,
     ) -> Result<RangePage, Error> {
-        unfinished()
+        let pin = self.0.space.pin();
+        let rest = from.map(|from| KeyRange { start: from.clone(), end: range.end.clone() });
+        View::pinned(&self.0.space, &pin).page(rest.as_ref().unwrap_or(range), at, projection, limits)
     }
-    /// Evaluates a transaction that only reads, at one pinned revision.
+
+    /// Evaluates a transaction that only reads, at one pinned revision; answers that revision with the outcome.
     ///
     /// # Errors
-    /// `Refused` for a range whose revision is compacted or in the future, or the store's failure.
-    pub fn txn_read(&self, _txn: &Txn) -> Result<(Revision, TxnOutcome), Error> {
-        unfinished()
+    /// `Refused` for a range whose revision is compacted or in the future, `NotReadOnly`, or the store's failure.
+    pub fn txn_read(&self, txn: &Txn) -> Result<(Revision, TxnOutcome), Error> {
+        if !txn.only_reads() {
+            return Err(Error::NotReadOnly);
+        }
+        let pin = self.0.space.pin();
+        let view = View::pinned(&self.0.space, &pin);
+        let path = Path::choose(view, txn)?;
+        txn::check(view, &leases::Leases::default(), txn, &path)?;
+        Ok((pin.current, txn::evaluate(view, txn, &path)?))
     }
-    /// A page of history: the events of revisions `from..=to` whose key `keep` accepts.
+
+    /// A page of history: the events of revisions `from..=to` whose key `keep` accepts. `next` lies beyond `to` (or the
+    /// latest revision) when nothing is left.
     ///
     /// # Errors
     /// `Refused(Compacted)` when `from` lies below the compacted revision, or the store's failure.
     pub fn events(
         &self,
-        _from: Revision,
-        _to: Revision,
-        _keep: impl Fn(&[u8]) -> bool,
-        _limits: PageLimits,
+        from: Revision,
+        to: Revision,
+        keep: impl Fn(&[u8]) -> bool,
+        limits: PageLimits,
     ) -> Result<EventPage, Error> {
-        unfinished()
+        self.0.space.events(from, to, keep, limits)
     }
+
     /// The pair as it was before the change of `key` at `mod_revision`; `None` when it did not exist or is compacted.
     ///
     /// # Errors
     /// The store's failure.
-    pub fn previous(&self, _key: &[u8], _mod_revision: Revision) -> Result<Option<Pair>, Error> {
-        unfinished()
+    pub fn previous(&self, key: &[u8], mod_revision: Revision) -> Result<Option<Pair>, Error> {
+        self.0.space.previous(key, mod_revision)
     }
+
     /// A lease; `None` when it is unknown.
     #[must_use]
-    pub fn lease(&self, _id: LeaseId) -> Option<LeaseView> {
-        None
+    pub fn lease(&self, id: LeaseId) -> Option<LeaseView> {
+        let leases = lock::read(&self.0.leases);
+        leases.get(id).map(|lease| LeaseView {
+            id,
+            ttl_seconds: lease.ttl_seconds,
+            remaining_seconds: lease.remaining_seconds,
+            keys: lease.keys.iter().cloned().collect(),
+        })
     }
+
     /// All leases, by id: id, whole life, remaining life last replicated (0: none).
     #[must_use]
     pub fn leases(&self) -> Vec<(LeaseId, i64, i64)> {
-        Vec::new()
+        let leases = lock::read(&self.0.leases);
+        leases.iter().map(|(id, lease)| (id, lease.ttl_seconds, lease.remaining_seconds)).collect()
     }
+
     /// The alarms of a kind that stand (`None`: of every kind).
     #[must_use]
-    pub fn alarms(&self, _kind: AlarmKind) -> Vec<Alarm> {
-        Vec::new()
+    pub fn alarms(&self, kind: AlarmKind) -> Vec<Alarm> {
+        shared::alarms_of(&lock::read(&self.0.alarms), kind)
     }
+
     /// The membership with the agreed versions, as of now.
     #[must_use]
     pub fn membership(&self) -> Membership {
-        Membership::default()
+        lock::read(&self.0.membership).clone()
     }
+
     /// The hash of the key space up to `revision` (zero: the latest), equal to etcd's HashKV.
     ///
     /// # Errors
     /// `Refused` (compacted, future revision), or the store's failure.
-    pub fn hash_kv(&self, _revision: Revision) -> Result<KeySpaceHash, Error> {
-        unfinished()
+    pub fn hash_kv(&self, revision: Revision) -> Result<KeySpaceHash, Error> {
+        self.0.space.hash_kv(revision)
     }
-    /// A hash over the whole state, with the revision it stands at; comparable between our members only.
+
+    /// A hash over the whole state (keys, leases, alarms, members), with the revision it stands at. Comparable between
+    /// our own members only; etcd's hashes its database's pages, whose layout no other store has.
     ///
     /// # Errors
     /// The store's failure.
     pub fn hash(&self) -> Result<(u32, Revision), Error> {
-        unfinished()
+        let keys = self.0.space.hash_kv(Revision::ZERO)?;
+        let mut hash = keys.hash;
+        let mut add = |record: &Record<'_>| {
+            let (kind, payload) = record.encode();
+            hash = crc32c::crc32c_append(crc32c::crc32c_append(hash, &[kind]), &payload);
+        };
+        for (id, lease) in lock::read(&self.0.leases).iter() {
+            let (ttl_seconds, remaining_seconds) = (lease.ttl_seconds, lease.remaining_seconds);
+            add(&Record::Lease { id, ttl_seconds, remaining_seconds });
+        }
+        lock::read(&self.0.alarms).iter().for_each(|alarm| add(&Record::Alarm(*alarm)));
+        lock::read(&self.0.membership).members().for_each(|member| add(&Record::Member(member.clone())));
+        Ok((hash, keys.revision))
     }
+
     /// What the store weighs.
     #[must_use]
     pub fn sizes(&self) -> Sizes {
-        Sizes::default()
+        let disk_bytes = self.0.space.values.disk_bytes();
+        let index = self.0.space.index();
+        Sizes { disk_bytes, live_bytes: index.live_bytes(), keys: index.live_keys() }
     }
-    /// Whether a command that costs `cost` bytes (see [`crate::quota::cost`]) fits a quota of `quota` bytes.
+
+    /// Whether a command that costs `cost` bytes (see [`crate::quota::cost`]) fits a quota of `quota` bytes. One that
+    /// costs nothing always does, as in etcd.
     #[must_use]
-    pub fn room_for(&self, _cost: u64, _quota: u64) -> bool {
-        true
+    pub fn room_for(&self, cost: u64, quota: u64) -> bool {
+        cost == 0 || self.0.space.index().live_bytes().saturating_add(cost) < quota
+    }
+
+    /// The hash over the effects of all entries up to the last multiple of 1,000, for members to compare.
+    #[must_use]
+    pub fn checkmark(&self) -> Option<Checkmark> {
+        *lock::read(&self.0.checkmark)
     }
 }

@@ -24,3 +24,37 @@ pub const WATCH_RESPONSES_WAITING_MAX: usize = 128;
 pub const WATCH_CONTROL_WAITING_MAX: usize = 10_000;
 /// Events read from history for one watcher before the next one gets its turn.
 pub const WATCH_HISTORY_EVENTS_PER_PAGE: usize = 1_000;
+/// Records that one step of a compaction's sweep looks at, between batches of entries (etcd's batch).
+pub const COMPACTION_RECORDS_PER_STEP: usize = 1_000;
+/// Keys looked at under one lock of the key index, so that a long read never holds up the writer.
+pub const INDEX_PAGE_KEYS: usize = 512;
+/// Hashes of past compactions kept in memory for HashKV (etcd keeps as many); the oldest is dropped.
+pub const COMPACTION_HASHES_KEPT: usize = 10;
+/// Records of history looked at for one page of events, whether they match or not.
+pub const HISTORY_PAGE_RECORDS: usize = 8_192;
+/// Open client connections of one member; further ones are closed at once. Well above a large Kubernetes control plane.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Unfinished TLS handshakes of one serving thread; beyond it the oldest is cut.
+pub const HANDSHAKES_MAX: usize = 2_048;
+/// Longest handshake, in seconds (etcd's bound since 3.7.1).
+pub const HANDSHAKE_SECONDS_MAX: u64 = 10;
+/// Longest time for the headers of an HTTP/1 request, in seconds.
+pub const HTTP_HEADER_SECONDS_MAX: u64 = 30;
+/// Largest headers of one request, in bytes; gRPC's own default is 16 KiB, tokens need less.
+pub const HTTP_HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// Requests under way on one HTTP/2 connection; kube-apiserver opens one stream a watch and group of watches.
+pub const CONCURRENT_STREAMS_MAX: u32 = 16_384;
+/// Streams opened and reset by a client before they were taken; beyond it the connection ends.
+pub const PENDING_RESETS_MAX: usize = 64;
+/// Silence on a connection before a sign of life is asked for, in seconds (etcd's `--grpc-keepalive-interval`).
+pub const KEEPALIVE_INTERVAL_SECONDS: u64 = 7_200;
+/// How long the sign of life may take, in seconds (etcd's `--grpc-keepalive-timeout`).
+pub const KEEPALIVE_TIMEOUT_SECONDS: u64 = 20;
+/// How often certificate files are looked at, in seconds.
+pub const CERTIFICATE_LOOK_SECONDS: u64 = 5;
+/// Log lines about rejected connections in one second; further ones are counted.
+pub const REJECTION_LINES_PER_SECOND: u32 = 20;
+/// Largest body of a JSON request, in bytes: base64 of the largest request and its field names.
+pub const JSON_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Deepest nesting of a JSON request, the same as the message decoder's.
+pub const JSON_DEPTH_MAX: usize = 100;

@@ -1,0 +1,127 @@
+//! What is readable: the latest revision, the compacted one, and who is reading.
+//!
+//! Owns those numbers, under one short lock, so that a reader sees both of one moment. A [`Pin`] keeps the versions that
+//! were readable when it was made: physical removal for a compaction waits until every pin made before it is dropped.
+//! Pins live as long as one read or one page of it, so removal waits a bounded time.
+//!
+//! Invariant: current and compacted never go back; `compacted <= current`; -1 means never compacted, as in etcd.
+
+use crate::error::Refusal;
+use crate::lock;
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use types::Revision;
+
+/// The compacted revision of a store that never was, as etcd has it.
+pub(crate) const NEVER_COMPACTED: Revision = Revision(-1);
+
+/// What is readable.
+pub(crate) struct Horizon(Mutex<State>);
+
+struct State {
+    current: Revision,
+    compacted: Revision,
+    /// How many pins stand, by the compacted revision they were made under.
+    pins: BTreeMap<Revision, usize>,
+}
+
+/// What was readable at one moment; what was then stays while this lives.
+pub(crate) struct Pin<'a> {
+    horizon: &'a Horizon,
+    /// The latest revision.
+    pub(crate) current: Revision,
+    /// The oldest readable revision.
+    pub(crate) compacted: Revision,
+}
+
+impl Horizon {
+    pub(crate) fn new(current: Revision, compacted: Revision) -> Self {
+        Self(Mutex::new(State { current, compacted, pins: BTreeMap::new() }))
+    }
+
+    /// The latest revision.
+    pub(crate) fn current(&self) -> Revision {
+        lock::lock(&self.0).current
+    }
+
+    /// The oldest readable revision.
+    pub(crate) fn compacted(&self) -> Revision {
+        lock::lock(&self.0).compacted
+    }
+
+    /// Makes the next revision readable.
+    pub(crate) fn advance(&self, to: Revision) {
+        let mut state = lock::lock(&self.0);
+        assert!(to == state.current.next(), "revision {to} follows {}", state.current);
+        state.current = to;
+    }
+
+    /// Makes what lies below `to` unreadable, by etcd's rules; answers the compacted revision before.
+    pub(crate) fn compact(&self, to: Revision) -> Result<Revision, Refusal> {
+        let mut state = lock::lock(&self.0);
+        if to <= state.compacted {
+            return Err(Refusal::Compacted { compacted: state.compacted });
+        }
+        if to > state.current {
+            return Err(Refusal::FutureRevision { current: state.current });
+        }
+        Ok(std::mem::replace(&mut state.compacted, to))
+    }
+
+    /// What is readable now.
+    pub(crate) fn pin(&self) -> Pin<'_> {
+        let mut state = lock::lock(&self.0);
+        let compacted = state.compacted;
+        *state.pins.entry(compacted).or_default() += 1;
+        Pin { horizon: self, current: state.current, compacted }
+    }
+
+    /// Whether nobody reads what a compaction at `compacted` removes.
+    pub(crate) fn is_unread_below(&self, compacted: Revision) -> bool {
+        lock::lock(&self.0).pins.first_key_value().is_none_or(|(oldest, _)| *oldest >= compacted)
+    }
+}
+
+impl Drop for Pin<'_> {
+    fn drop(&mut self) {
+        let mut state = lock::lock(&self.horizon.0);
+        if let Some(count) = state.pins.get_mut(&self.compacted) {
+            *count -= 1;
+            if *count == 0 {
+                state.pins.remove(&self.compacted);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Removal waits for reads that began before the compaction, and only for those: else a reader would find its record
+    /// gone, or a busy store would never be swept.
+    #[test]
+    fn removal_waits_for_older_pins_only() {
+        let horizon = Horizon::new(Revision(10), NEVER_COMPACTED);
+        let old = horizon.pin();
+        assert_eq!(horizon.compact(Revision(5)), Ok(NEVER_COMPACTED));
+        let new = horizon.pin();
+        assert!(!horizon.is_unread_below(Revision(5)));
+        drop(old);
+        assert!(horizon.is_unread_below(Revision(5)));
+        assert!(!horizon.is_unread_below(Revision(6)));
+        drop(new);
+        assert!(horizon.is_unread_below(Revision(6)));
+    }
+
+    /// etcd refuses a compaction at or below the last, and beyond the present; 0 is allowed once, on a store never compacted.
+    #[test]
+    fn compaction_follows_etcds_bounds() {
+        let horizon = Horizon::new(Revision(3), NEVER_COMPACTED);
+        assert_eq!(horizon.compact(Revision(-1)), Err(Refusal::Compacted { compacted: NEVER_COMPACTED }));
+        assert_eq!(horizon.compact(Revision(0)), Ok(NEVER_COMPACTED));
+        assert_eq!(horizon.compact(Revision(0)), Err(Refusal::Compacted { compacted: Revision(0) }));
+        assert_eq!(horizon.compact(Revision(4)), Err(Refusal::FutureRevision { current: Revision(3) }));
+        assert_eq!(horizon.compact(Revision(3)), Ok(Revision(0)));
+    }
+}

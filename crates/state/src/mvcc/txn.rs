@@ -1,0 +1,197 @@
+//! Transactions: compare, choose, check, then do.
+//!
+//! Owns etcd's order (`etcdserver/txn/txn.go`): every comparison, nested ones too, looks at the key space as it was before
+//! the transaction; the operations of the lists so chosen are checked against that same moment; only then is anything
+//! done, each operation seeing what those before it wrote. So nothing can fail half-way.
+
+use super::versions::Found;
+use super::view::View;
+use super::writing::Writing;
+use crate::command::{
+    Compare, CompareOperand, CompareRelation, DeleteRange, Op, Put, PutLease, PutValue, Txn,
+};
+use crate::error::{Error, Refusal};
+use crate::leases::Leases;
+use crate::outcome::{DeleteRangeOutcome, OpOutcome, PutOutcome, TxnOutcome};
+use crate::pair::Pair;
+use crate::query::RangeQuery;
+use bytes::Bytes;
+use std::cmp::Ordering;
+use std::ops::ControlFlow;
+use types::{LeaseId, Revision};
+
+/// Which list of a transaction was chosen, and of each transaction in it, in order.
+pub(crate) struct Path {
+    succeeded: bool,
+    inner: Vec<Path>,
+}
+
+impl Path {
+    /// Compares.
+    pub(crate) fn choose(view: View<'_>, txn: &Txn) -> Result<Self, Error> {
+        let mut succeeded = true;
+        for compare in &txn.compare {
+            succeeded = succeeded && holds(view, compare)?;
+        }
+        let mut inner = Vec::new();
+        for op in taken(txn, succeeded) {
+            if let Op::Txn(nested) = op {
+                inner.push(Self::choose(view, nested)?);
+            }
+        }
+        Ok(Self { succeeded, inner })
+    }
+}
+
+fn taken(txn: &Txn, succeeded: bool) -> &[Op] {
+    if succeeded { &txn.success } else { &txn.failure }
+}
+
+/// Whether everything on the path can be done.
+pub(crate) fn check(view: View<'_>, leases: &Leases, txn: &Txn, path: &Path) -> Result<(), Error> {
+    let mut inner = path.inner.iter();
+    for op in taken(txn, path.succeeded) {
+        match op {
+            Op::Range(query) => view.check_in_txn(query.revision)?,
+            Op::Put(put) => check_put(view, leases, put)?,
+            Op::DeleteRange(_) => {}
+            Op::Txn(nested) => {
+                if let Some(path) = inner.next() {
+                    check(view, leases, nested, path)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a put can be done: its lease exists, and its key too where it keeps something. In that order, as in etcd.
+pub(crate) fn check_put(view: View<'_>, leases: &Leases, put: &Put) -> Result<(), Refusal> {
+    if let PutLease::Set(id) = put.lease {
+        leases.check_named(id)?;
+    }
+    let keeps = put.value == PutValue::Keep || put.lease == PutLease::Keep;
+    if keeps && view.find(put.key.as_slice()).is_none() {
+        return Err(Refusal::KeyNotFound);
+    }
+    Ok(())
+}
+
+/// Does a transaction that may write, after [`check`].
+pub(crate) fn execute(writing: &mut Writing<'_>, txn: &Txn, path: &Path) -> Result<TxnOutcome, Error> {
+    let mut inner = path.inner.iter();
+    let mut ops = Vec::new();
+    for op in taken(txn, path.succeeded) {
+        ops.push(match op {
+            Op::Range(query) => range(writing.view(), query)?,
+            Op::Put(put) => {
+                let outcome = execute_put(writing, put)?;
+                OpOutcome::Put(outcome, writing.revision())
+            }
+            Op::DeleteRange(delete) => {
+                let outcome = execute_delete(writing, delete)?;
+                OpOutcome::DeleteRange(outcome, writing.revision())
+            }
+            Op::Txn(nested) => match inner.next() {
+                Some(path) => OpOutcome::Txn(execute(writing, nested, path)?, Revision::ZERO),
+                None => continue,
+            },
+        });
+    }
+    Ok(TxnOutcome { succeeded: path.succeeded, ops })
+}
+
+/// Does a transaction that only reads, after [`check`].
+pub(crate) fn evaluate(view: View<'_>, txn: &Txn, path: &Path) -> Result<TxnOutcome, Error> {
+    let mut inner = path.inner.iter();
+    let mut ops = Vec::new();
+    for op in taken(txn, path.succeeded) {
+        ops.push(match op {
+            Op::Range(query) => range(view, query)?,
+            Op::Put(_) | Op::DeleteRange(_) => return Err(Error::NotReadOnly),
+            Op::Txn(nested) => match inner.next() {
+                Some(path) => OpOutcome::Txn(evaluate(view, nested, path)?, Revision::ZERO),
+                None => continue,
+            },
+        });
+    }
+    Ok(TxnOutcome { succeeded: path.succeeded, ops })
+}
+
+fn range(view: View<'_>, query: &RangeQuery) -> Result<OpOutcome, Error> {
+    view.range(query).map(OpOutcome::Range)
+}
+
+/// Does a put, after [`check_put`].
+pub(crate) fn execute_put(writing: &mut Writing<'_>, put: &Put) -> Result<PutOutcome, Error> {
+    let needs_old = put.prev_kv || put.value == PutValue::Keep || put.lease == PutLease::Keep;
+    let old = if needs_old { writing.view().pair(put.key.as_slice())? } else { None };
+    // Where there is nothing to keep (the key went away inside this transaction), nothing is kept: etcd's edge refuses
+    // such transactions, and one that came by another way must not stop the member.
+    let value = match (&put.value, &old) {
+        (PutValue::Set(value), _) => value.clone(),
+        (PutValue::Keep, Some(old)) => old.value()?,
+        (PutValue::Keep, None) => Bytes::new(),
+    };
+    let lease = match (put.lease, &old) {
+        (PutLease::Set(lease), _) => lease,
+        (PutLease::Keep, Some(old)) => old.view()?.lease,
+        (PutLease::Keep, None) => LeaseId::NONE,
+    };
+    writing.put(&put.key, &value, lease)?;
+    Ok(PutOutcome { prev: old.filter(|_| put.prev_kv) })
+}
+
+/// Does a deletion.
+pub(crate) fn execute_delete(
+    writing: &mut Writing<'_>,
+    delete: &DeleteRange,
+) -> Result<DeleteRangeOutcome, Error> {
+    let prev = if delete.prev_kv { pairs(writing.view(), delete)? } else { Vec::new() };
+    Ok(DeleteRangeOutcome { deleted: writing.delete_range(&delete.range)?, prev })
+}
+
+fn pairs(view: View<'_>, delete: &DeleteRange) -> Result<Vec<Pair>, Error> {
+    Ok(view.range(&RangeQuery::latest(delete.range.clone()))?.pairs)
+}
+
+/// Whether a comparison holds: for every key of its range, or for an absent key where there is none.
+fn holds(view: View<'_>, compare: &Compare) -> Result<bool, Error> {
+    let mut result = Ok(None);
+    view.walk(&compare.range, view.current, |_, found| {
+        result = key_holds(view, compare, found).map(Some);
+        if matches!(result, Ok(Some(true))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    Ok(result?.unwrap_or_else(|| absent_holds(compare)))
+}
+
+fn key_holds(view: View<'_>, compare: &Compare, found: Found) -> Result<bool, Error> {
+    let ordering = match &compare.operand {
+        CompareOperand::Version(number) => found.number.cmp(number),
+        CompareOperand::Create(revision) => found.created.0.cmp(revision),
+        CompareOperand::Mod(revision) => found.version.at.main.0.cmp(revision),
+        CompareOperand::Value(value) => view.pair_of(found)?.view()?.value.cmp(value),
+        CompareOperand::Lease(lease) => view.pair_of(found)?.view()?.lease.0.cmp(lease),
+    };
+    Ok(relates(ordering, compare.relation))
+}
+
+fn absent_holds(compare: &Compare) -> bool {
+    match &compare.operand {
+        CompareOperand::Value(_) => false,
+        CompareOperand::Version(number)
+        | CompareOperand::Create(number)
+        | CompareOperand::Mod(number)
+        | CompareOperand::Lease(number) => relates(0.cmp(number), compare.relation),
+    }
+}
+
+fn relates(ordering: Ordering, relation: CompareRelation) -> bool {
+    match relation {
+        CompareRelation::Equal => ordering.is_eq(),
+        CompareRelation::NotEqual => ordering.is_ne(),
+        CompareRelation::Greater => ordering.is_gt(),
+        CompareRelation::Less => ordering.is_lt(),
+        CompareRelation::Unknown => true,
+    }
+}

@@ -1,0 +1,26 @@
+//! The state as the one writer and the many readers share it.
+//!
+//! Owns the parts; each has its own lock, held for a few lines. The writer is the machine; readers never change anything.
+
+use crate::command::{Alarm, AlarmKind};
+use crate::effects_hash::Checkmark;
+use crate::leases::Leases;
+use crate::membership::Membership;
+use crate::mvcc::KeySpace;
+use std::collections::BTreeSet;
+use std::sync::RwLock;
+
+/// Everything replicated.
+pub(crate) struct Shared {
+    pub(crate) space: KeySpace,
+    pub(crate) leases: RwLock<Leases>,
+    pub(crate) alarms: RwLock<BTreeSet<Alarm>>,
+    pub(crate) membership: RwLock<Membership>,
+    pub(crate) checkmark: RwLock<Option<Checkmark>>,
+}
+
+/// The alarms of a kind; `None` means of every kind.
+pub(crate) fn alarms_of(alarms: &BTreeSet<Alarm>, kind: AlarmKind) -> Vec<Alarm> {
+    let asked = |alarm: &&Alarm| kind == AlarmKind::None || alarm.kind == kind;
+    alarms.iter().filter(asked).copied().collect()
+}
