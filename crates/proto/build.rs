@@ -1,0 +1,32 @@
+//! Generates the messages, and with the feature `grpc` the stubs, from `proto/` into the build's output; no compiler but
+//! cargo is needed, and nothing generated is committed.
+
+use prost::Message;
+use std::path::PathBuf;
+
+const FILES: &[&str] = &[
+    "mvccpb/kv.proto",
+    "authpb/auth.proto",
+    "membershippb/membership.proto",
+    "etcdserverpb/rpc.proto",
+    "etcdserverpb/raft_internal.proto",
+    "v3lockpb/v3lock.proto",
+    "v3electionpb/v3election.proto",
+    "raftpb/raft.proto",
+    "grpc/health/v1/health.proto",
+];
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let files = protox::compile(FILES, ["proto"])?;
+    std::fs::write(out.join("descriptors.bin"), files.encode_to_vec())?;
+    let stubs = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
+    tonic_prost_build::configure()
+        .bytes(".")
+        .build_client(stubs)
+        .build_server(stubs)
+        .build_transport(false)
+        .compile_fds(files)?;
+    Ok(())
+}
