@@ -1,1 +1,24 @@
-//! The raft library behind our own words.
+//! Consensus: the raft library behind our own words.
+//!
+//! Owns the choice of library and every trap of it; the only crate that names it. A step machine: proposals, messages,
+//! ticks and completed writes go in, [`Ready`] comes out. Never has a clock, a thread or a disk: time is an abstract tick,
+//! the log is read through [`LogRead`], and whatever must be durable is somebody else's to write.
+//!
+//! The traps, each with its guard and its test here: a commit below what the store has applied, or beyond the log's end,
+//! panics in the library (raised at start, refused before `step`); the library draws election timeouts from a thread's
+//! generator (replaced from outside after each reset); it does not know etcd's "update member" (kept away from it); a
+//! first start needs etcd's bootstrap entries (made by [`bootstrap`]).
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bootstrap;
+mod core;
+mod error;
+mod log;
+mod words;
+
+pub use crate::core::{Consensus, Position, Ready, Role, Settings};
+pub use bootstrap::{Founder, bootstrap};
+pub use error::Error;
+pub use log::{LogError, LogRead};
+pub use words::{ConfState, Entry, EntryKind, HardState, Message};
