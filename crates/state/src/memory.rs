@@ -1,7 +1,7 @@
 //! A store in memory with the shape of `storage`, until that crate stands.
 
 use bytes::Bytes;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use types::{LogIndex, Term};
 
 /// The store failed.
@@ -33,11 +33,10 @@ pub struct Checkpoint {
 }
 
 /// The writer.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     reader: StoreReader,
-    checkpoint: Checkpoint,
-    durable: usize,
+    durable: Arc<Mutex<(Checkpoint, usize)>>,
 }
 
 /// A reader.
@@ -61,21 +60,22 @@ impl Store {
 
     /// Makes all durable.
     pub fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
-        self.checkpoint = checkpoint;
-        self.durable = self.reader.records.read().map_err(|_| Error(0))?.len();
+        let len = self.reader.records.read().map_err(|_| Error(0))?.len();
+        *self.durable.lock().map_err(|_| Error(0))? = (checkpoint, len);
         Ok(())
     }
 
     /// The last checkpoint.
     pub fn last_checkpoint(&self) -> Checkpoint {
-        self.checkpoint.clone()
+        self.durable.lock().map(|durable| durable.0.clone()).unwrap_or_default()
     }
 
     /// As after a crash.
     pub fn reopen(&self) -> Self {
-        let records = self.reader.records.read().map(|all| all[..self.durable].to_vec()).unwrap_or_default();
+        let durable = self.durable.lock().map(|durable| durable.clone()).unwrap_or_default();
+        let records = self.reader.records.read().map(|all| all[..durable.1].to_vec()).unwrap_or_default();
         let reader = StoreReader { records: Arc::new(RwLock::new(records)) };
-        Self { reader, checkpoint: self.checkpoint.clone(), durable: self.durable }
+        Self { reader, durable: Arc::new(Mutex::new(durable)) }
     }
 
     /// All records in order.

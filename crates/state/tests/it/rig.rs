@@ -1,0 +1,139 @@
+//! A machine with a log: numbers entries, keeps them for replay, and says things briefly.
+
+use bytes::Bytes;
+use state::command::*;
+use state::memory::Store;
+use state::outcome::*;
+use state::query::*;
+use state::{Machine, Reader, Refusal, Sweep};
+use types::{Key, KeyRange, LeaseId, LogIndex, Revision, Term};
+
+const CACHE_BYTES: u64 = 4096;
+
+pub(crate) struct Rig {
+    pub(crate) machine: Machine,
+    store: Store,
+    pub(crate) log: Vec<Command>,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let store = Store::default();
+        Self { machine: Machine::open(store.clone(), CACHE_BYTES).unwrap(), store, log: Vec::new() }
+    }
+
+    /// As after a crash: what the last checkpoint did not cover is gone, and replayed from the log.
+    pub(crate) fn crash(&mut self) {
+        self.store = self.store.reopen();
+        self.machine = Machine::open(self.store.clone(), CACHE_BYTES).unwrap();
+        for (i, command) in self.log.iter().enumerate() {
+            let index = LogIndex(i as u64 + 1);
+            let known = index <= self.machine.applied().0;
+            let before = self.machine.reader().revision();
+            self.machine.apply(index, Term(1), command.clone()).unwrap();
+            assert!(!known || before == self.machine.reader().revision(), "an entry took effect twice");
+        }
+        self.machine.take_changes();
+    }
+
+    pub(crate) fn checkpoint(&mut self) {
+        self.machine.checkpoint(Bytes::from_static(b"conf")).unwrap();
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) -> Result<Outcome, Refusal> {
+        self.log.push(command.clone());
+        let index = LogIndex(self.log.len() as u64);
+        let applied = self.machine.apply(index, Term(1), command).unwrap();
+        assert_eq!(applied.revision, self.reader().revision());
+        applied.result
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        self.machine.reader()
+    }
+
+    pub(crate) fn revision(&self) -> i64 {
+        self.reader().revision().0
+    }
+
+    pub(crate) fn put(&mut self, key: &str, value: &str) {
+        self.apply(put(key, value)).unwrap();
+    }
+
+    pub(crate) fn delete(&mut self, key: &str) {
+        self.apply(Command::DeleteRange(delete(key, ""))).unwrap();
+    }
+
+    pub(crate) fn txn(&mut self, txn: Txn) -> Result<TxnOutcome, Refusal> {
+        self.apply(Command::Txn(txn)).map(|outcome| match outcome {
+            Outcome::Txn(outcome) => outcome,
+            other => panic!("not a transaction's outcome: {other:?}"),
+        })
+    }
+
+    pub(crate) fn grant(&mut self, id: i64) {
+        self.apply(Command::LeaseGrant(LeaseGrant { id: LeaseId(id), ttl_seconds: 60 })).unwrap();
+    }
+
+    pub(crate) fn put_leased(&mut self, key: &str, lease: i64) {
+        let put = Put { lease: PutLease::Set(LeaseId(lease)), ..put_op(key, "v") };
+        self.apply(Command::Put(put)).unwrap();
+    }
+
+    pub(crate) fn compact(&mut self, revision: i64) -> Result<(), Refusal> {
+        self.apply(Command::Compact(Compact { revision: Revision(revision), physical: false })).map(drop)
+    }
+
+    pub(crate) fn sweep(&mut self) {
+        while self.machine.compact_step(3).unwrap() == Sweep::More {}
+    }
+
+    /// The keys of a query's answer, in its order.
+    pub(crate) fn keys(&self, query: &RangeQuery) -> Vec<String> {
+        keys_of(&self.reader().range(query).unwrap().pairs)
+    }
+
+    /// "key=value" of everything at a revision.
+    pub(crate) fn dump(&self, revision: i64) -> Vec<String> {
+        let query = RangeQuery { revision: Revision(revision), ..RangeQuery::latest(KeyRange::all()) };
+        self.reader().range(&query).unwrap().pairs.iter().map(show).collect()
+    }
+}
+
+pub(crate) fn show(pair: &Pair) -> String {
+    let view = pair.view().unwrap();
+    format!("{}={}", view.key.escape_ascii(), view.value.escape_ascii())
+}
+
+pub(crate) fn keys_of(pairs: &[Pair]) -> Vec<String> {
+    pairs.iter().map(|pair| pair.view().unwrap().key.escape_ascii().to_string()).collect()
+}
+
+pub(crate) fn key(key: &str) -> Key {
+    Key::new(Bytes::copy_from_slice(key.as_bytes())).unwrap()
+}
+
+pub(crate) fn range(start: &str, end: &str) -> KeyRange {
+    KeyRange::from_pair(key(start), Bytes::copy_from_slice(end.as_bytes()))
+}
+
+pub(crate) fn put_op(k: &str, value: &str) -> Put {
+    Put {
+        key: key(k),
+        value: PutValue::Set(Bytes::copy_from_slice(value.as_bytes())),
+        lease: PutLease::Set(LeaseId::NONE),
+        prev_kv: false,
+    }
+}
+
+pub(crate) fn put(key: &str, value: &str) -> Command {
+    Command::Put(put_op(key, value))
+}
+
+pub(crate) fn delete(start: &str, end: &str) -> DeleteRange {
+    DeleteRange { range: range(start, end), prev_kv: false }
+}
+
+pub(crate) fn get(start: &str, end: &str) -> RangeQuery {
+    RangeQuery::latest(range(start, end))
+}
