@@ -1,1 +1,22 @@
-//! Data directory, manifest, sealed log, sealed record store.
+//! What is durable: the data directory, its manifest, the sealed log and the sealed record store.
+//!
+//! Owns files: which there are, in what order they are written and synced, what is believed after a crash. Never
+//! interprets a command or a record's payload, never holds a key. Formats: docs/formats/manifest.md, log.md, store.md.
+//!
+//! Start reading at `dir.rs`, then `log/mod.rs` and `store/mod.rs`.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod dir;
+mod error;
+mod log;
+mod store;
+
+pub use dir::{DataDir, Found, Keys};
+pub use error::Error;
+pub use log::{Log, LogBatch, LogOptions, LogReader, LogWriter, Recovered};
+pub use seal::{Identity, KeyFile, KeyId, KeyProvider};
+pub use store::{
+    Checkpoint, Durable, PendingCheckpoint, Position, RecordKind, SegmentNumber, Store, StoreOptions,
+    StoreReader,
+};
