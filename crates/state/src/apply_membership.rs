@@ -22,14 +22,14 @@ impl Machine {
         &mut self,
         index: LogIndex,
         term: Term,
-        change: &MembershipChange,
+        change: MembershipChange,
     ) -> Result<Result<(), Refusal>, Error> {
         if !self.begin(index) {
             return Ok(Ok(()));
         }
-        let checked = lock::read(&self.shared.membership).check(change);
+        let checked = lock::read(&self.shared.membership).check(&change);
         if checked.is_ok() {
-            let changed = lock::read(&self.shared.membership).changed(change);
+            let changed = lock::read(&self.shared.membership).changed(&change);
             match changed {
                 Some(member) => self.set_member(member)?,
                 None => self.remove_member(change.id())?,

@@ -19,7 +19,7 @@ mod error;
 mod journal;
 mod leases;
 mod lock;
-mod machine;
+pub mod machine;
 pub mod membership;
 #[doc(hidden)]
 pub mod memory;
@@ -39,7 +39,6 @@ pub use changes::Changes;
 pub use command::Command;
 pub use effects_hash::{Checkmark, WINDOW_ENTRIES};
 pub use error::{Error, Refusal};
-pub use machine::Machine;
-pub use mvcc::compaction::Sweep;
+pub use machine::{Machine, Sweep};
 pub use outcome::{Applied, Outcome};
 pub use reader::{LeaseView, Reader};

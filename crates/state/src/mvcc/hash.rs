@@ -101,7 +101,8 @@ impl Entries {
         self.entries.retain(|entry| {
             let main = entry.version.at.main;
             let dropped = main <= compacted && any_kept && !entry.kept;
-            !dropped && !(main == compacted && entry.tombstone)
+            let tombstone_there = main == compacted && entry.tombstone;
+            !dropped && !tombstone_there
         });
         self.entries.sort_unstable_by_key(|entry| entry.version.at);
         self.entries

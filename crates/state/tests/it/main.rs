@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod accesses;
+mod answers;
 mod concurrent;
 mod hashkv;
 mod model;

@@ -38,7 +38,11 @@ fn members_change_by_etcds_rules() {
     let mut rig = Rig::new();
     for (i, (change, expected)) in cases.into_iter().enumerate() {
         let index = LogIndex(i as u64 + 1);
-        assert_eq!(rig.machine.change_membership(index, Term(1), &change).unwrap(), expected, "{change:?}");
+        assert_eq!(
+            rig.machine.change_membership(index, Term(1), change.clone()).unwrap(),
+            expected,
+            "{change:?}"
+        );
         assert_eq!(rig.machine.take_changes().membership, expected.is_ok());
         assert_eq!(rig.machine.applied().0, index, "a refused change is applied too");
         rig.log.push(Command::Nothing);
