@@ -1,1 +1,10 @@
 //! TLS, gRPC, HTTP: the edge of a member.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod gate;
+pub mod http;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+pub mod tls;

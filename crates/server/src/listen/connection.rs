@@ -1,0 +1,274 @@
+//! One connection, from its first byte to its end.
+//!
+//! Looks at the opening, answers what speaks the wrong protocol, makes the handshake within its deadline, and serves
+//! HTTP on what is left. Every way a connection can fail ends in one log line with a hint, or in none if nothing was
+//! ever said on it.
+
+use super::edge::{Certificate, Demands, Edge, grpc_refusal, refusal};
+use super::socket::{Prefixed, Socket};
+use super::threads::{Phase, Rejections};
+use super::{Limits, Security, Serves};
+use crate::gate::Connection;
+use crate::tls::explain::{Explanation, Facts, Failure, explain};
+use crate::tls::sniff::{self, Opening};
+use crate::tls::{Clients, Loaded, Reloading, evidence};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use state::auth::Evidence;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::LazyConfigAcceptor;
+
+/// How long a mistaken client may take to read its answer before the connection is cut.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How many bytes of a mistaken client are read and thrown away, so that its answer is not lost to a reset.
+const DISCARD_BYTES_MAX: usize = 64 * 1024;
+
+/// What every connection of one listener shares.
+pub(super) struct Shared {
+    pub(super) edge: Edge,
+    pub(super) serves: Serves,
+    pub(super) security: Security,
+    pub(super) limits: Limits,
+    pub(super) rejections: Arc<Rejections>,
+}
+
+/// Serves one connection until it ends or is cut.
+pub(super) async fn serve(
+    socket: Socket,
+    peer: String,
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+    handshaken: impl FnOnce(),
+) {
+    let deadline = Instant::now() + shared.limits.handshake_deadline;
+    let mut stream = Prefixed::new(socket);
+    let opening = timeout_at(deadline, stream.opening()).await;
+    let opening = match opening {
+        Ok(Ok(opening)) => opening,
+        Ok(Err(_)) => return,
+        Err(_) => {
+            return shared.rejected(
+                &peer,
+                &Failure::Deadline(shared.limits.handshake_deadline),
+                &Facts::default(),
+            );
+        }
+    };
+    if opening == Opening::Undecided && stream.is_silent() {
+        tracing::debug!("remote-addr" = %peer, "connection closed before its first byte");
+        return;
+    }
+    match &shared.security {
+        Security::Clear | Security::DangerouslyClearAnywhere => {
+            handshaken();
+            if opening == Opening::Tls {
+                shared.rejected(&peer, &Failure::TlsOnClear, &Facts::default());
+                return farewell(stream, &sniff::http1_refusal(sniff::TLS_ON_CLEAR)).await;
+            }
+            let connection = Connection { evidence: Evidence::None, peer, via_tls: false };
+            http(stream, connection, &shared, phase).await;
+        }
+        Security::Tls(tls) => {
+            if opening != Opening::Tls {
+                handshaken();
+                return clear_on_tls(stream, opening, &peer, &shared).await;
+            }
+            if let Some((stream, evidence)) = handshake(stream, tls, deadline, &peer, &shared).await {
+                handshaken();
+                let connection = Connection { evidence, peer, via_tls: true };
+                http(stream, connection, &shared, phase).await;
+            }
+        }
+    }
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<Prefixed<Socket>>;
+
+async fn handshake(
+    stream: Prefixed<Socket>,
+    tls: &Reloading,
+    deadline: Instant,
+    peer: &str,
+    shared: &Shared,
+) -> Option<(TlsStream, Evidence)> {
+    let loaded = tls.current();
+    let mut facts = facts(&loaded);
+    let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+    tokio::pin!(acceptor);
+    let late = Failure::Deadline(shared.limits.handshake_deadline);
+    let start = match timeout_at(deadline, acceptor.as_mut()).await {
+        Ok(Ok(start)) => start,
+        Ok(Err(error)) => {
+            shared.rejected(peer, &Failure::of(&error), &facts);
+            if let Some(stream) = acceptor.take_io() {
+                farewell(stream, &[]).await;
+            }
+            return None;
+        }
+        Err(_) => {
+            shared.rejected(peer, &late, &facts);
+            return None;
+        }
+    };
+    facts.dialled = start.client_hello().server_name().map(str::to_owned);
+    let finish = start.into_stream(loaded.config.clone()).into_fallible();
+    match timeout_at(deadline, finish).await {
+        Ok(Ok(stream)) => {
+            let evidence = evidence(stream.get_ref().1.peer_certificates());
+            Some((stream, evidence))
+        }
+        Ok(Err((error, stream))) => {
+            shared.rejected(peer, &Failure::of(&error), &facts);
+            farewell(stream, &[]).await;
+            None
+        }
+        Err(_) => {
+            shared.rejected(peer, &late, &facts);
+            None
+        }
+    }
+}
+
+fn facts(loaded: &Loaded) -> Facts {
+    Facts { names: loaded.names.clone(), dialled: None, client_issuers: loaded.client_issuers.clone() }
+}
+
+/// Answers clear text on a TLS port in the protocol it speaks: nothing of the member is reachable from here.
+async fn clear_on_tls(stream: Prefixed<Socket>, opening: Opening, peer: &str, shared: &Shared) {
+    shared.rejected(peer, &Failure::ClearText(opening), &Facts::default());
+    match opening {
+        Opening::Http1 => farewell(stream, &sniff::http1_refusal(sniff::CLEAR_ON_TLS)).await,
+        Opening::Http2 => refuse_http2(stream).await,
+        Opening::Tls | Opening::Unknown | Opening::Undecided => {
+            farewell(stream, &sniff::UNEXPECTED_MESSAGE).await
+        }
+    }
+}
+
+/// Speaks HTTP/2 just long enough to refuse each request with the reason.
+async fn refuse_http2(stream: Prefixed<Socket>) {
+    let service = service_fn(|request: Request<Incoming>| async move {
+        let is_grpc = request
+            .headers()
+            .get(http::header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+        Ok::<_, Infallible>(if is_grpc {
+            grpc_refusal(tonic::Code::FailedPrecondition, sniff::CLEAR_GRPC_ON_TLS)
+        } else {
+            refusal(http::StatusCode::BAD_REQUEST, sniff::CLEAR_ON_TLS.trim_end())
+        })
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder.max_concurrent_streams(16).max_header_list_size(16 * 1024);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let _ = timeout(FAREWELL, connection).await;
+}
+
+/// Sends the last words, then reads what is still under way, so that closing does not destroy them.
+async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, last: &[u8]) {
+    let words = async {
+        stream.write_all(last).await?;
+        stream.shutdown().await?;
+        let mut discarded = 0;
+        let mut buffer = [0; 4096];
+        while discarded < DISCARD_BYTES_MAX {
+            match stream.read(&mut buffer).await? {
+                0 => break,
+                read => discarded = discarded.saturating_add(read),
+            }
+        }
+        io::Result::Ok(())
+    };
+    let _ = timeout(FAREWELL, words).await;
+}
+
+async fn http<S>(stream: S, connection: Connection, shared: &Shared, mut phase: watch::Receiver<Phase>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Arc::new(connection);
+    let demands = Demands { serves: shared.serves, certificate: certificate(&shared.security) };
+    let service =
+        service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, demands));
+    let builder = builder(&shared.limits);
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    let mut asked_to_end = false;
+    loop {
+        tokio::select! {
+            ended = serving.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!("remote-addr" = %connection.peer, %error, "connection ended");
+                }
+                return;
+            }
+            _ = phase.changed(), if !asked_to_end => {
+                asked_to_end = true;
+                serving.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn answer(
+    edge: &Edge,
+    request: Request<Incoming>,
+    connection: &Arc<Connection>,
+    demands: Demands,
+) -> impl Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send + 'static {
+    edge.clone().answer(request, connection.clone(), demands)
+}
+
+fn certificate(security: &Security) -> Certificate {
+    match security {
+        Security::Tls(tls) if tls.settings().clients == Clients::Explained => Certificate::Needed,
+        Security::Tls(_) | Security::Clear | Security::DangerouslyClearAnywhere => Certificate::Needless,
+    }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_deadline)
+        .max_buf_size(header_bytes.max(8192));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_header_list_size(limits.header_bytes)
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout);
+    builder
+}
+
+impl Shared {
+    /// One line for the operator: what happened, and what to do.
+    fn rejected(&self, peer: &str, failure: &Failure, facts: &Facts) {
+        self.edge.metrics().handshakes_failed.inc();
+        let Some(unsaid) = self.rejections.admit() else { return };
+        let Explanation { cause, hint } = explain(failure, facts);
+        let server_name = facts.dialled.as_deref().unwrap_or_default();
+        tracing::warn!(
+            "remote-addr" = %peer,
+            "server-name" = server_name,
+            error = %cause,
+            hint = %hint,
+            unsaid,
+            "rejected connection on client endpoint"
+        );
+    }
+}

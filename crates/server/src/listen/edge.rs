@@ -1,0 +1,136 @@
+//! One request: which of the services answers it, with what evidence, and how it is counted.
+//!
+//! gRPC goes to the services' routes, everything else to the HTTP router. Where a listener wants a certificate and the
+//! connection has none, the request is answered here, in the words of its protocol, and goes no further.
+
+use super::Serves;
+use super::frames::{Call, Ending, Messages, Received, Sent};
+use crate::gate::Connection;
+use crate::http::Router;
+use crate::metrics::Metrics;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::Full;
+use state::auth::Evidence;
+use std::convert::Infallible;
+use std::sync::Arc;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::Service;
+
+/// What a client without a certificate is told.
+const NO_CERTIFICATE: &str = "no client certificate: this member lets in only clients that show one; give the client \
+    --cert and --key (etcdctl, curl), or run eval \"$(strongroom env)\" on this machine";
+
+/// What serves requests. Shared by every connection.
+#[derive(Clone)]
+pub struct Edge {
+    routes: Routes,
+    http: Arc<Router>,
+    metrics: Arc<Metrics>,
+}
+
+/// What a listener asks of its requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Demands {
+    pub(super) serves: Serves,
+    pub(super) certificate: Certificate,
+}
+
+/// Whether requests need a certificate behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Certificate {
+    Needless,
+    Needed,
+}
+
+impl Edge {
+    /// Serves gRPC from `routes` and HTTP from `http`.
+    #[must_use]
+    pub fn new(routes: Routes, http: Router, metrics: Arc<Metrics>) -> Self {
+        Self { routes: routes.prepare(), http: Arc::new(http), metrics }
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer<B>(
+        self,
+        mut request: Request<B>,
+        connection: Arc<Connection>,
+        demands: Demands,
+    ) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let grpc = is_grpc(&request);
+        if demands.certificate == Certificate::Needed && connection.evidence == Evidence::None {
+            self.metrics.requests_without_certificate.inc();
+            return Ok(if grpc {
+                unauthenticated()
+            } else {
+                refusal(StatusCode::BAD_REQUEST, NO_CERTIFICATE)
+            });
+        }
+        request.extensions_mut().insert(connection);
+        match demands.serves {
+            Serves::Everything | Serves::Grpc if grpc => Ok(self.call(request).await),
+            Serves::Everything | Serves::Http => Ok(self.http.answer(request).await),
+            Serves::Metrics => Ok(self.http.answer_probe(request).await),
+            Serves::Grpc => {
+                let text = "this address serves gRPC only; HTTP has an address of its own (--listen-client-http-urls)";
+                Ok(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
+            }
+        }
+    }
+
+    async fn call<B>(mut self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let method = self.metrics.calls.method(request.uri().path()).cloned();
+        let call = || method.clone().map(|method| Call { metrics: self.metrics.clone(), method });
+        let (head, body) = request.into_parts();
+        let ending = call().map(Ending::new);
+        let body = Received { body, call: call(), messages: Messages::default() };
+        let answer = match self.routes.call(Request::from_parts(head, body)).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let Some(ending) = ending else { return answer };
+        let (head, body) = answer.into_parts();
+        let body = Body::new(Sent::new(body, &head.headers, ending));
+        Response::from_parts(head, body)
+    }
+}
+
+/// As etcd tells them apart: HTTP/2 with gRPC's content type.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    request.version() == Version::HTTP_2
+        && content_type.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+fn unauthenticated() -> Response<Body> {
+    grpc_refusal(tonic::Code::Unauthenticated, NO_CERTIFICATE)
+}
+
+/// A gRPC answer that is only a status.
+pub(super) fn grpc_refusal(code: tonic::Code, message: &str) -> Response<Body> {
+    tonic::Status::new(code, message).into_http()
+}
+
+/// An HTTP answer in plain text, as Go's `http.Error` writes it.
+pub(super) fn refusal(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::new(Bytes::from(format!("{text}\n")))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+}

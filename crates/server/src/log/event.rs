@@ -1,0 +1,39 @@
+//! The lines that etcd's own tests, and people's scripts, wait for: their texts and fields are an interface.
+
+/// The member takes requests now.
+pub fn ready() {
+    tracing::info!("ready to serve client requests");
+}
+
+/// A client listener serves; `traffic` is `grpc+http`, `grpc` or `http`.
+pub fn serving(address: &str, traffic: &str, secured: Secured) {
+    match secured {
+        Secured::ByTls => tracing::info!(traffic, address, "serving client traffic securely"),
+        Secured::NotAtAll => {
+            tracing::info!(
+                traffic,
+                address,
+                "serving client traffic insecurely; this is strongly discouraged!"
+            );
+        }
+    }
+}
+
+/// Whether a listener is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secured {
+    /// It is.
+    ByTls,
+    /// It is not.
+    NotAtAll,
+}
+
+/// A listener for scrapers and probes serves.
+pub fn serving_metrics(address: &str) {
+    tracing::info!(address, "serving metrics");
+}
+
+/// The peer listener serves.
+pub fn listening_for_peers(address: &str) {
+    tracing::info!(address, "serving peer traffic");
+}

@@ -1,0 +1,271 @@
+//! The list of families, in the order of their names: what each number is called and what it means.
+//!
+//! Names, types and labels are etcd 3.7's where etcd has the number (read from a fresh 3.7.3 member); the rest begins
+//! with `strongroom_`.
+
+use super::text::{Kind, Labels, Text, whole};
+use super::value::{Counter, Gauge, Histogram};
+use super::{Detail, Metrics, Readings, process};
+
+pub(super) fn encode(m: &Metrics, r: &Readings, detail: Detail, text: &mut Text) {
+    debugging(m, r, text);
+    disk(m, text);
+    mvcc(m, r, text);
+    server(m, r, text);
+    m.calls.encode(text, detail);
+    process::encode(text);
+    own(m, text);
+}
+
+fn debugging(m: &Metrics, r: &Readings, text: &mut Text) {
+    let version: Labels<'_> = &[("cluster_version", &r.cluster_version)];
+    if !r.cluster_version.is_empty() {
+        text.family(
+            "etcd_cluster_version",
+            "The version that all members agree on, as a label.",
+            Kind::Gauge,
+        );
+        text.sample("etcd_cluster_version", version, 1.0);
+    }
+    text.counter("etcd_debugging_lease_granted_total", "Leases granted.", &m.lease_granted_total);
+    text.counter(
+        "etcd_debugging_lease_renewed_total",
+        "Lease renewals seen while leading.",
+        &m.lease_renewed_total,
+    );
+    text.counter("etcd_debugging_lease_revoked_total", "Leases revoked.", &m.lease_revoked_total);
+    text.distribution(
+        "etcd_debugging_lease_ttl_total",
+        "Time to live of granted leases, in seconds.",
+        &m.lease_ttl,
+    );
+    text.value(
+        "etcd_debugging_mvcc_compact_revision",
+        "Last compacted revision.",
+        signed(r.compact_revision),
+    );
+    text.value(
+        "etcd_debugging_mvcc_current_revision",
+        "Current revision of the store.",
+        signed(r.current_revision),
+    );
+    text.counter(
+        "etcd_debugging_mvcc_db_compaction_keys_total",
+        "Revisions of keys removed by compaction.",
+        &m.compaction_keys_total,
+    );
+    let name = "etcd_debugging_mvcc_db_compaction_last";
+    text.value(name, "When the last compaction ended, Unix time.", signed(r.last_compaction));
+    text.counter("etcd_debugging_mvcc_events_total", "Events sent to watchers.", &m.mvcc_events_total);
+    text.value("etcd_debugging_mvcc_keys_total", "Keys in the store.", whole(r.keys));
+    let name = "etcd_debugging_mvcc_pending_events_total";
+    text.value(name, "Events that wait to be sent.", whole(r.pending_events));
+    let name = "etcd_debugging_mvcc_slow_watcher_total";
+    text.value(name, "Watchers that are catching up from history.", whole(r.slow_watchers));
+    text.value("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", whole(r.watch_streams));
+    text.value("etcd_debugging_mvcc_watcher_total", "Watchers in all streams.", whole(r.watchers));
+    text.counter("etcd_debugging_server_lease_expired_total", "Leases that expired.", &m.lease_expired_total);
+}
+
+fn disk(m: &Metrics, text: &mut Text) {
+    let name = "etcd_disk_backend_commit_duration_seconds";
+    text.distribution(name, "How long commits of the store took.", &m.backend_commit_duration);
+    let name = "etcd_disk_backend_defrag_duration_seconds";
+    text.distribution(name, "How long defragmentations took.", &m.backend_defrag_duration);
+    let name = "etcd_disk_backend_snapshot_duration_seconds";
+    text.distribution(name, "How long sending snapshots took.", &m.backend_snapshot_duration);
+    text.gauge("etcd_disk_defrag_inflight", "Whether a defragmentation runs.", &m.defrag_inflight);
+    let name = "etcd_disk_wal_fsync_duration_seconds";
+    text.distribution(name, "How long syncs of the log took.", &m.wal_fsync_duration);
+    let name = "etcd_disk_wal_write_bytes_total";
+    text.value(name, "Bytes written to the log.", whole(m.wal_write_bytes_total.value()));
+    let name = "etcd_disk_wal_write_duration_seconds";
+    text.distribution(name, "How long writes to the log took.", &m.wal_write_duration);
+}
+
+fn mvcc(m: &Metrics, r: &Readings, text: &mut Text) {
+    text.value("etcd_mvcc_db_open_read_transactions", "Reads that hold a revision.", whole(r.open_reads));
+    text.value(
+        "etcd_mvcc_db_total_size_in_bytes",
+        "Bytes that the store takes on disk.",
+        whole(r.store_bytes),
+    );
+    let name = "etcd_mvcc_db_total_size_in_use_in_bytes";
+    text.value(name, "Bytes of the store that are in use.", whole(r.store_bytes_in_use));
+    text.counter("etcd_mvcc_delete_total", "Deletions seen by this member.", &m.mvcc_delete_total);
+    text.distribution(
+        "etcd_mvcc_hash_duration_seconds",
+        "How long hashing the store took.",
+        &m.mvcc_hash_duration,
+    );
+    let name = "etcd_mvcc_hash_rev_duration_seconds";
+    text.distribution(name, "How long hashing the store at a revision took.", &m.mvcc_hash_rev_duration);
+    text.counter("etcd_mvcc_put_total", "Puts seen by this member.", &m.mvcc_put_total);
+    text.counter("etcd_mvcc_range_total", "Ranges seen by this member.", &m.mvcc_range_total);
+    text.counter("etcd_mvcc_txn_total", "Transactions seen by this member.", &m.mvcc_txn_total);
+    let name = "etcd_network_client_grpc_received_bytes_total";
+    text.counter(name, "Bytes of messages received from gRPC clients.", &m.client_received_bytes);
+    let name = "etcd_network_client_grpc_sent_bytes_total";
+    text.counter(name, "Bytes of messages sent to gRPC clients.", &m.client_sent_bytes);
+}
+
+fn server(m: &Metrics, r: &Readings, text: &mut Text) {
+    let name = "etcd_server_apply_duration_seconds";
+    text.family(name, "How long applying entries took.", Kind::Histogram);
+    for ([op, success], histogram) in m.apply_duration.all() {
+        text.histogram(name, &[("op", op), ("success", success), ("version", "v3")], &histogram.read());
+    }
+    if !r.features.is_empty() {
+        text.family("etcd_server_feature_enabled", "Whether a feature gate is on.", Kind::Gauge);
+        for (gate, stage, on) in &r.features {
+            text.sample("etcd_server_feature_enabled", &[("name", gate), ("stage", stage)], truth(*on));
+        }
+    }
+    text.value("etcd_server_has_leader", "Whether a leader is known.", truth(r.has_leader));
+    text.counter("etcd_server_health_failures", "Health checks that failed.", &m.health_failures);
+    text.counter("etcd_server_health_success", "Health checks that passed.", &m.health_success);
+    text.family("etcd_server_healthcheck", "Whether a check passed when it was last made.", Kind::Gauge);
+    for ([name, kind], gauge) in m.healthcheck.all() {
+        text.sample("etcd_server_healthcheck", &[("name", name), ("type", kind)], signed(gauge.value()));
+    }
+    text.family("etcd_server_healthchecks_total", "Checks made, by result.", Kind::Counter);
+    for ([name, status, kind], counter) in m.healthchecks_total.all() {
+        let labels = [("name", name), ("status", status), ("type", kind)];
+        text.sample("etcd_server_healthchecks_total", &labels, whole(counter.value()));
+    }
+    text.family("etcd_server_id", "This member's id, as a label in hexadecimal.", Kind::Gauge);
+    text.sample("etcd_server_id", &[("server_id", &format!("{:x}", r.member_id))], 1.0);
+    text.value("etcd_server_is_leader", "Whether this member leads.", truth(r.is_leader));
+    text.value("etcd_server_is_learner", "Whether this member is a learner.", truth(r.is_learner));
+    let name = "etcd_server_leader_changes_seen_total";
+    text.family(name, "Changes of leader seen.", Kind::Counter);
+    text.sample(name, &[], whole(r.leader_changes));
+    let name = "etcd_server_proposals_applied_total";
+    text.value(name, "Index of the last applied entry.", whole(r.proposals_applied));
+    let name = "etcd_server_proposals_committed_total";
+    text.value(name, "Index of the last committed entry.", whole(r.proposals_committed));
+    let name = "etcd_server_proposals_failed_total";
+    text.family(name, "Proposals that failed.", Kind::Counter);
+    text.sample(name, &[], whole(r.proposals_failed));
+    text.value(
+        "etcd_server_proposals_pending",
+        "Proposals that wait to be committed.",
+        whole(r.proposals_pending),
+    );
+    text.value("etcd_server_quota_backend_bytes", "Bytes that the store may take.", whole(r.quota_bytes));
+    let name = "etcd_server_range_duration_seconds";
+    text.family(name, "How long ranges took.", Kind::Histogram);
+    for ([success], histogram) in m.range_duration.all() {
+        text.histogram(name, &[("success", success)], &histogram.read());
+    }
+    let name = "etcd_server_read_indexes_failed_total";
+    text.counter(name, "Linearizable reads that could not be confirmed.", &m.read_indexes_failed_total);
+    let name = "etcd_server_request_duration_seconds";
+    text.family(name, "How long requests took.", Kind::Histogram);
+    for ([success, kind], histogram) in m.request_duration.all() {
+        text.histogram(name, &[("success", success), ("type", kind)], &histogram.read());
+    }
+    text.counter("etcd_server_slow_apply_total", "Entries that took long to apply.", &m.slow_apply_total);
+    let name = "etcd_server_slow_read_indexes_total";
+    text.counter(name, "Linearizable reads that took long to confirm.", &m.slow_read_indexes_total);
+    text.family("etcd_server_version", "The version that this member runs, as a label.", Kind::Gauge);
+    text.sample("etcd_server_version", &[("server_version", r.server_version)], 1.0);
+}
+
+fn own(m: &Metrics, text: &mut Text) {
+    let name = "strongroom_certificate_not_after_seconds";
+    text.gauge(name, "When the serving certificate ends, Unix time; 0 for none.", &m.certificate_not_after);
+    text.gauge("strongroom_connections", "Open client connections.", &m.connections);
+    let name = "strongroom_connections_refused_total";
+    text.counter(name, "Connections refused because too many were open.", &m.connections_refused);
+    text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
+    let name = "strongroom_requests_without_certificate_total";
+    text.counter(name, "Requests refused for want of a client certificate.", &m.requests_without_certificate);
+}
+
+impl Text {
+    fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
+        self.family(name, help, Kind::Counter);
+        self.sample(name, &[], whole(counter.value()));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, gauge: &Gauge) {
+        self.value(name, help, signed(gauge.value()));
+    }
+
+    fn value(&mut self, name: &str, help: &str, value: f64) {
+        self.family(name, help, Kind::Gauge);
+        self.sample(name, &[], value);
+    }
+
+    fn distribution(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        self.family(name, help, Kind::Histogram);
+        self.histogram(name, &[], &histogram.read());
+    }
+}
+
+fn truth(it: bool) -> f64 {
+    if it { 1.0 } else { 0.0 }
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn signed(value: i64) -> f64 {
+    value as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::{MethodName, Shape};
+    use std::collections::BTreeMap;
+
+    /// The families of a fresh etcd 3.7.3, name and type, that dashboards, alerts and etcd's tests read.
+    const OF_ETCD: &str = include_str!("testdata/families.txt");
+
+    fn families(text: &str) -> BTreeMap<&str, &str> {
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
+    }
+
+    fn sample() -> String {
+        let method = MethodName { service: "p.S".into(), method: "M".into(), shape: Shape::Unary };
+        let metrics = Metrics::new([method]);
+        metrics.request_duration.with(["true", "Put"]).observe(0.1);
+        let readings = Readings {
+            cluster_version: "3.7".into(),
+            server_version: "3.7.3",
+            features: vec![("AllAlpha", "ALPHA", false)],
+            ..Readings::default()
+        };
+        metrics.encode(&readings, Detail::Basic)
+    }
+
+    /// Dashboards select by name and rate() by type: both must be etcd's.
+    #[test]
+    fn families_that_dashboards_read_have_etcds_names_and_types() {
+        let text = sample();
+        let ours = families(&text);
+        for line in OF_ETCD.lines().filter(|line| !line.starts_with('#')) {
+            let (name, kind) = line.split_once(' ').unwrap();
+            assert_eq!(ours.get(name), Some(&kind), "{name}");
+        }
+    }
+
+    /// A family that appears twice, or samples outside their family, make a scraper refuse the whole text.
+    #[test]
+    fn each_family_appears_once_and_holds_its_own_samples() {
+        let text = sample();
+        let headers = text.lines().filter(|line| line.starts_with("# TYPE ")).count();
+        assert_eq!(headers, families(&text).len());
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                family = rest.split(' ').next().unwrap();
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(family), "{line} in {family}");
+                let value = line.rsplit(' ').next().unwrap();
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+            }
+        }
+        assert!(text.ends_with('\n') && !text.contains("# EOF"));
+    }
+}

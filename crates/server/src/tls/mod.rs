@@ -1,0 +1,101 @@
+//! Transport security of the listeners: what a handshake demands, how its material is read and exchanged while serving,
+//! and why a handshake failed, in words that lead to the fix.
+//!
+//! Owns rustls' server configurations. Never decides who may do what: it hands on the verified name of the peer's
+//! certificate as [`state::auth::Evidence`], and nothing else of it.
+//!
+//! Invariants:
+//! - TLS 1.3, and 1.2 only where the settings ask, with AEAD suites and ephemeral keys only;
+//! - a set of files that does not fit together never replaces one that does;
+//! - no session is resumed: every connection proves its certificate against the CAs and the CRL in force.
+
+pub mod explain;
+mod identity;
+mod load;
+mod reload;
+pub mod sniff;
+mod suites;
+mod verify;
+
+pub use explain::{Explanation, Facts, Failure};
+pub use identity::evidence;
+pub use load::{Error, Loaded, load};
+pub use reload::{Exchange, Reloading};
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where a piece of PEM comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file, read anew at every reload.
+    File(PathBuf),
+    /// Held in memory; what it is called in messages, and its bytes.
+    Held(&'static str, Arc<[u8]>),
+}
+
+/// What is demanded of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Clients {
+    /// Nothing: whoever connects is anonymous.
+    #[default]
+    Anyone,
+    /// A certificate; who shows none gets through the handshake and an answer that says so, to each request. A wrong
+    /// certificate still ends the handshake.
+    Explained,
+    /// A certificate; the handshake fails without, as in etcd.
+    Required,
+}
+
+/// A protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// TLS 1.2, AEAD suites only.
+    Tls12,
+    /// TLS 1.3.
+    Tls13,
+}
+
+/// What a listener's TLS is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The serving certificate with its chain.
+    pub certificate: Source,
+    /// Its private key.
+    pub key: Source,
+    /// The CAs that issue clients' certificates; demanded when `clients` demands a certificate.
+    pub client_ca: Option<Source>,
+    /// What is demanded of clients.
+    pub clients: Clients,
+    /// Certificates that are no longer to be trusted, PEM or DER.
+    pub crl: Option<Source>,
+    /// Common names that are let in; none means all.
+    pub allowed_common_names: Vec<String>,
+    /// Host names of which a client's certificate must carry one; none means all.
+    pub allowed_hostnames: Vec<String>,
+    /// The oldest version.
+    pub min_version: Version,
+    /// The newest version.
+    pub max_version: Version,
+    /// TLS 1.2 suites by their registered names; none means the good ones.
+    pub cipher_suites: Vec<String>,
+}
+
+impl Settings {
+    /// TLS 1.3 with this certificate, asking clients for nothing.
+    #[must_use]
+    pub fn new(certificate: Source, key: Source) -> Self {
+        Self {
+            certificate,
+            key,
+            client_ca: None,
+            clients: Clients::Anyone,
+            crl: None,
+            allowed_common_names: Vec::new(),
+            allowed_hostnames: Vec::new(),
+            min_version: Version::Tls13,
+            max_version: Version::Tls13,
+            cipher_suites: Vec::new(),
+        }
+    }
+}

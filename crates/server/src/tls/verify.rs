@@ -1,0 +1,140 @@
+//! Which clients' certificates are accepted: issued by a CA of the bundle, in their time, not revoked, and, where the
+//! settings name names, carrying one of them.
+//!
+//! The chain is checked by webpki; only the check of names is ours, and it can only refuse. A CRL must be signed by the
+//! issuer it speaks for (etcd accepts unsigned ones); an issuer without a CRL is not held against its certificates.
+
+use super::{Clients, Error, Settings};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme,
+};
+use std::sync::Arc;
+
+pub(super) fn verifier(
+    settings: &Settings,
+    roots: Vec<CertificateDer<'static>>,
+    crls: Vec<CertificateRevocationListDer<'static>>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    if roots.is_empty() {
+        return Err(Error::NoClientCa);
+    }
+    let name = || settings.client_ca.as_ref().map_or_else(String::new, super::Source::name);
+    let mut store = RootCertStore::empty();
+    for root in roots {
+        let parsed = |error: rustls::Error| Error::Parse {
+            what: "client CA bundle",
+            name: name(),
+            reason: error.to_string(),
+        };
+        store.add(root).map_err(parsed)?;
+    }
+    let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
+        .with_crls(crls)
+        .allow_unknown_revocation_status();
+    if settings.clients == Clients::Explained {
+        builder = builder.allow_unauthenticated();
+    }
+    let chain = builder.build().map_err(|error| Error::Parse {
+        what: "revocation list",
+        name: settings.crl.as_ref().map_or_else(String::new, super::Source::name),
+        reason: error.to_string(),
+    })?;
+    if settings.allowed_common_names.is_empty() && settings.allowed_hostnames.is_empty() {
+        return Ok(chain);
+    }
+    Ok(Arc::new(Named {
+        chain,
+        common_names: settings.allowed_common_names.clone(),
+        hostnames: settings.allowed_hostnames.clone(),
+    }))
+}
+
+/// The certificate is good, and not one of those that are let in.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate of {common_name:?} carries none of the allowed names")]
+pub(super) struct NotAllowed {
+    common_name: String,
+}
+
+#[derive(Debug)]
+struct Named {
+    chain: Arc<dyn ClientCertVerifier>,
+    common_names: Vec<String>,
+    hostnames: Vec<String>,
+}
+
+impl Named {
+    fn allows(&self, certificate: &CertificateDer<'_>, common_name: &str) -> bool {
+        let by_common_name =
+            self.common_names.is_empty() || self.common_names.iter().any(|name| name == common_name);
+        let by_hostname = self.hostnames.is_empty()
+            || webpki_names(certificate).is_some_and(|certificate| {
+                self.hostnames.iter().any(|name| {
+                    ServerName::try_from(name.as_str())
+                        .is_ok_and(|name| rustls::client::verify_server_name(&certificate, &name).is_ok())
+                })
+            });
+        by_common_name && by_hostname
+    }
+}
+
+fn webpki_names<'a>(der: &'a CertificateDer<'_>) -> Option<rustls::server::ParsedCertificate<'a>> {
+    rustls::server::ParsedCertificate::try_from(der).ok()
+}
+
+impl ClientCertVerifier for Named {
+    fn offer_client_auth(&self) -> bool {
+        self.chain.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.chain.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.chain.verify_client_cert(end_entity, intermediates, now)?;
+        let common_name = super::identity::common_name(end_entity).unwrap_or_default();
+        if self.allows(end_entity, &common_name) {
+            return Ok(verified);
+        }
+        let refusal = NotAllowed { common_name };
+        Err(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal)))))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
