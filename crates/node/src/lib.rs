@@ -6,9 +6,20 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod apply;
+mod codec;
+mod confchange;
+mod core;
 mod error;
+mod lease_clock;
 mod member;
+mod start;
+mod threads;
 pub mod watch;
 
+pub use apply::Failure;
+pub use codec::Unreadable;
+pub use confchange::Malformed;
 pub use error::Refused;
-pub use member::{Consistency, Member, Proposed, Reply, Role, Status};
+pub use member::{Gauges, Member, Proposed, Reply, Role, Status};
+pub use start::{Settings, start};

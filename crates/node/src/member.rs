@@ -3,11 +3,20 @@
 //! Cheap to clone, safe from every thread. Reads go straight to the state's reader on the caller's thread; writes go to
 //! the member's loop and come back through the reply.
 
+use crate::codec::{self, Envelope};
+use crate::core::Proposal;
 use crate::error::Refused;
-use crate::watch::{WatchSink, WatchStream};
+use crate::lease_clock::LeaseClock;
+use crate::threads::{Input, Threads};
+use crate::watch::{HubInput, StreamId, WatchSink, WatchStream};
 use audit::Recorded;
+use consensus::Position;
+use env::Clock;
 use state::command::Command;
-use types::{ClusterId, LeaseId, LogIndex, MemberId, Term};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use types::{ClusterId, LeaseId, LogIndex, MemberId, RequestId, Term};
 
 /// Called once with the answer, on one of the member's threads; must not block.
 pub type Reply<T> = Box<dyn FnOnce(Result<T, Refused>) + Send>;
@@ -21,25 +30,7 @@ pub struct Proposed {
     pub index: LogIndex,
 }
 
-/// How fresh a read must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Consistency {
-    /// Sees every write that was acknowledged before it began.
-    Linearizable,
-    /// Sees some recent state of this member.
-    Serializable,
-}
-
-/// A member's place in its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Leads.
-    Leader,
-    /// Follows, or has no leader.
-    Follower,
-    /// Wants to lead.
-    Candidate,
-}
+pub use consensus::Role;
 
 /// A member's condition at one moment.
 #[derive(Clone, Debug)]
@@ -69,24 +60,71 @@ pub struct Status {
 /// A running member.
 #[derive(Clone)]
 pub struct Member {
-    shared: std::sync::Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
-struct Shared {
-    reader: state::Reader,
+/// What the handle and the threads share. Each part has one writer, or is a counter, or a mutex of a few lines.
+pub(crate) struct Shared {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    pub request_bytes_max: usize,
+    pub reader: state::Reader,
+    pub clock: Arc<dyn Clock>,
+    pub consensus: SyncSender<Input>,
+    pub hub: SyncSender<HubInput>,
+    pub leases: Mutex<LeaseClock>,
+    /// Written by the consensus thread.
+    pub position: Mutex<Position>,
+    /// Written by the apply thread.
+    pub applied: AtomicU64,
+    pub next_request: AtomicU64,
+    pub next_stream: AtomicU64,
+    pub pending: AtomicUsize,
+    pub failed: AtomicU64,
+    pub threads: Mutex<Option<Threads>>,
+}
+
+/// A lock whose holder panicked still guards whole values: every critical section here is a plain assignment or call.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Member {
     /// Proposes a command; the reply comes when its entry is durable and applied.
     pub fn propose(&self, command: Recorded<Command>, reply: Reply<Proposed>) {
-        let _ = (command, reply);
-        panic!("the member's loop is not there yet");
+        let shared = &self.shared;
+        let (command, intent) = command.into_parts();
+        let id = RequestId(shared.next_request.fetch_add(1, Ordering::Relaxed));
+        let entry = codec::encode(Envelope { id, command });
+        if entry.len() > shared.request_bytes_max {
+            reply(Err(Refused::TooLarge { bytes: entry.len(), limit: shared.request_bytes_max }));
+            return;
+        }
+        shared.pending.fetch_add(1, Ordering::Relaxed);
+        let counted = self.clone();
+        let reply: Reply<Proposed> = Box::new(move |answer| {
+            counted.shared.pending.fetch_sub(1, Ordering::Relaxed);
+            if answer.is_err() {
+                counted.shared.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            reply(answer);
+        });
+        let unsent = shared.consensus.try_send(Input::Propose(Proposal { id, entry, intent, reply }));
+        let (input, refused) = match unsent {
+            Ok(()) => return,
+            Err(TrySendError::Full(input)) => (input, Refused::TooManyRequests),
+            Err(TrySendError::Disconnected(input)) => (input, Refused::Stopped),
+        };
+        if let Input::Propose(proposal) = input {
+            (proposal.reply)(Err(refused));
+        }
     }
 
-    /// Replies when a read that begins then is linearizable. Calls back at once, on this thread, where no other
-    /// member's word is needed.
+    /// Replies when a read that begins then is linearizable: at once, on this thread, where this member alone is the
+    /// quorum, since whatever was acknowledged it has applied before.
     pub fn read_barrier(&self, reply: Reply<()>) {
-        reply(Ok(()));
+        let leads = lock(&self.shared.position).role == Role::Leader;
+        reply(if leads { Ok(()) } else { Err(Refused::NoLeader) });
     }
 
     /// The applied state, for whoever holds a recorded request.
@@ -96,8 +134,10 @@ impl Member {
 
     /// Opens a watch stream whose answers go to `sink`.
     pub fn watch(&self, sink: Box<dyn WatchSink>) -> WatchStream {
-        let _ = sink;
-        panic!("the hub is not there yet");
+        let id = StreamId(self.shared.next_stream.fetch_add(1, Ordering::Relaxed));
+        // A hub that is gone drops the sink, which its reader sees.
+        let _ = self.shared.hub.send(HubInput::Open(id, sink));
+        WatchStream { id, hub: self.shared.hub.clone() }
     }
 
     /// Renews a lease; answers its full time to live, in seconds.
@@ -105,31 +145,102 @@ impl Member {
     /// # Errors
     /// [`Refused::LeaseNotFound`] when it is unknown or has expired; [`Refused::NoLeader`] when this member cannot say.
     pub fn keep_alive(&self, lease: &Recorded<LeaseId>) -> Result<i64, Refused> {
-        let _ = lease;
-        Err(Refused::LeaseNotFound)
+        if lock(&self.shared.position).role != Role::Leader {
+            return Err(Refused::NoLeader);
+        }
+        let now = self.shared.clock.monotonic().millis();
+        lock(&self.shared.leases).renew(*lease.request(), now).ok_or(Refused::LeaseNotFound)
     }
 
-    /// Seconds that a lease has left, or nothing if it is unknown or has expired.
+    /// Whole seconds that a lease has left (0 when it has expired and its end is on its way), or nothing if it is unknown.
     pub fn lease_remaining_seconds(&self, lease: &Recorded<LeaseId>) -> Option<i64> {
-        let _ = lease;
-        None
+        let now = self.shared.clock.monotonic().millis();
+        lock(&self.shared.leases).remaining_seconds(*lease.request(), now)
     }
 
-    /// Hands leadership to another voter.
+    /// Hands leadership to another voter; returns when that is under way.
     ///
     /// # Errors
-    /// [`Refused::NoLeader`] when this member does not lead or `to` cannot.
+    /// [`Refused::NoLeader`] when this member does not lead; [`Refused::Stopped`].
     pub fn transfer_leadership(&self, to: &Recorded<MemberId>) -> Result<(), Refused> {
-        let _ = to;
-        Err(Refused::NoLeader)
+        if lock(&self.shared.position).role != Role::Leader {
+            return Err(Refused::NoLeader);
+        }
+        self.shared.consensus.send(Input::Transfer(*to.request())).map_err(|_| Refused::Stopped)
     }
 
     /// The member's condition.
+    #[must_use]
     pub fn status(&self) -> Status {
-        panic!("the member's loop is not there yet");
+        let shared = &self.shared;
+        let position = *lock(&shared.position);
+        Status {
+            cluster: shared.cluster,
+            member: shared.member,
+            leader: position.leader,
+            role: position.role,
+            term: position.term,
+            committed: position.commit,
+            applied: LogIndex(shared.applied.load(Ordering::Acquire)),
+            is_learner: false,
+            proposals_pending: shared.pending.load(Ordering::Relaxed),
+            proposals_failed: shared.failed.load(Ordering::Relaxed),
+        }
     }
 
-    /// Stops the member: what is proposed and not yet committed is refused, the rest is made durable. Returns when its
-    /// threads have ended.
-    pub fn stop(&self) {}
+    /// The applied state, for gauges and for health: no request is behind it.
+    #[must_use]
+    pub fn gauges(&self) -> Gauges<'_> {
+        Gauges(&self.shared.reader)
+    }
+
+    /// Stops the member: what was committed is applied and made durable, the rest refused. Returns when its threads have
+    /// ended; a second call returns at once.
+    pub fn stop(&self) {
+        let threads = lock(&self.shared.threads).take();
+        let Some(threads) = threads else { return };
+        let _ = self.shared.consensus.send(Input::Stop);
+        threads.join();
+    }
+}
+
+/// Numbers about the state that need no permission: no key, no value.
+pub struct Gauges<'a>(&'a state::Reader);
+
+impl Gauges<'_> {
+    /// The latest revision.
+    #[must_use]
+    pub fn revision(&self) -> types::Revision {
+        self.0.revision()
+    }
+
+    /// The last compacted revision.
+    #[must_use]
+    pub fn compacted(&self) -> types::Revision {
+        self.0.compacted()
+    }
+
+    /// What the store weighs.
+    #[must_use]
+    pub fn sizes(&self) -> state::outcome::Sizes {
+        self.0.sizes()
+    }
+
+    /// The alarms that stand.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<state::command::Alarm> {
+        self.0.alarms(state::command::AlarmKind::None)
+    }
+
+    /// How many leases there are.
+    #[must_use]
+    pub fn leases(&self) -> usize {
+        self.0.leases().len()
+    }
+
+    /// The version that the cluster has agreed on.
+    #[must_use]
+    pub fn cluster_version(&self) -> Option<String> {
+        self.0.membership().cluster_version().map(str::to_owned)
+    }
 }

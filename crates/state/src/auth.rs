@@ -6,6 +6,8 @@
 //!
 //! Invariant: no value of type `Authorized<T>` exists whose demands its principal did not meet.
 
+use crate::access::accesses;
+use crate::command::Command;
 use std::sync::Arc;
 use types::KeyRange;
 
@@ -69,6 +71,24 @@ pub enum Demand {
 pub trait Demanding {
     /// The whole of what the request demands, nested operations included.
     fn demand(&self) -> Demand;
+}
+
+impl Demanding for Command {
+    fn demand(&self) -> Demand {
+        match self {
+            Self::Put(_) | Self::DeleteRange(_) | Self::Txn(_) | Self::LeaseRevoke(_) => {
+                Demand::Keys(accesses(self).ranges)
+            }
+            Self::LeaseGrant(_) => Demand::Known,
+            Self::Compact(_)
+            | Self::LeaseCheckpoint(_)
+            | Self::Alarm(_)
+            | Self::ClusterVersionSet(_)
+            | Self::MemberAttributesSet(_)
+            | Self::DowngradeSet(_)
+            | Self::Nothing => Demand::Administrator,
+        }
+    }
 }
 
 /// A request whose sender may make it.

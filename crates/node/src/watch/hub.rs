@@ -399,3 +399,6 @@ fn wanted<'a, H: History>(
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,14 @@
 //! A stream's sink is bounded and never blocks the hub: when it is full, the stream's watchers fall back to reading
 //! history and catch up when there is room again. Order and completeness per watcher hold in every case.
 
+mod history;
 mod hub;
 mod interest;
 
-pub(crate) use hub::{Change, Forgotten, History, Hub, Page};
+pub(crate) use hub::{Change, Hub};
+
+/// The hub of a running member.
+pub(crate) type HubState = Hub<state::Reader>;
 
 use state::outcome::Pair;
 use types::{KeyRange, Revision};
@@ -126,8 +130,12 @@ pub trait WatchSink: Send + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId(pub u64);
 
-/// What the edge tells the hub.
+/// What the hub is told, by the edge and by apply.
 pub(crate) enum HubInput {
+    /// Changes were applied, up to this revision.
+    Changes(Vec<Change>, Revision),
+    /// The end.
+    Stop,
     /// A stream opens.
     Open(StreamId, Box<dyn WatchSink>),
     /// A watcher is wanted.

@@ -1,0 +1,265 @@
+//! The operations: random, from a seed, over a key space small enough that they meet.
+//!
+//! Owns what is asked, valid and invalid alike. What a request may refer to (revisions) comes from the caller, who
+//! knows where the reference stands.
+
+use bytes::Bytes;
+use fastrand::Rng;
+use proto::etcdserverpb as pb;
+
+/// Where the reference stands, so that revisions in requests lie around what exists.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Its latest revision.
+    pub revision: i64,
+    /// The last compacted revision, or 0.
+    pub compacted: i64,
+}
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub enum Operation {
+    /// A read.
+    Range(pb::RangeRequest),
+    /// A streamed read; the chunks are put together before they are compared.
+    RangeStream(pb::RangeRequest),
+    /// A write.
+    Put(pb::PutRequest),
+    /// A deletion.
+    Delete(pb::DeleteRangeRequest),
+    /// A transaction.
+    Txn(pb::TxnRequest),
+    /// A compaction.
+    Compact(pb::CompactionRequest),
+    /// A lease begins.
+    Grant(pb::LeaseGrantRequest),
+    /// A lease ends.
+    Revoke(pb::LeaseRevokeRequest),
+    /// A lease is looked at.
+    TimeToLive(pb::LeaseTimeToLiveRequest),
+    /// A lease is renewed.
+    KeepAlive(pb::LeaseKeepAliveRequest),
+    /// All leases.
+    Leases,
+    /// The hash of the key space.
+    HashKv(pb::HashKvRequest),
+    /// The alarms.
+    Alarms,
+    /// A watcher begins.
+    Watch(pb::WatchCreateRequest),
+    /// All watchers' events so far are compared, and the watchers end.
+    CompareWatchers,
+}
+
+const KEYS: &[&[u8]] = &[b"a", b"aa", b"ab", b"b", b"b\0", b"b\xff", b"c/1", b"c/2", b"c/3", b"d", b"\0", b"\xff\xff", b"z"];
+const LEASES: &[i64] = &[1, 2, 3, 77, 0x7fff_ffff_ffff_fff0, -5];
+
+/// The source of operations.
+pub struct Generator {
+    rng: Rng,
+}
+
+impl Generator {
+    /// Operations from this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { rng: Rng::with_seed(seed) }
+    }
+
+    /// The next operation.
+    pub fn next(&mut self, now: Now) -> Operation {
+        match self.rng.u32(0..1000) {
+            0..280 => Operation::Put(self.put()),
+            280..480 => Operation::Range(self.range(now)),
+            480..500 => Operation::RangeStream(self.range(now)),
+            500..580 => Operation::Delete(self.delete()),
+            580..850 => Operation::Txn(self.txn(now, 3)),
+            850..858 => Operation::Compact(pb::CompactionRequest {
+                revision: self.revision(now),
+                physical: self.chance(3),
+            }),
+            858..890 => {
+                let id = if self.chance(20) { 0 } else { self.lease() };
+                // A lease that the server numbers differs on both; it is asked for only where it is refused.
+                let ttl = if id == 0 { 9_000_000_001 } else { self.pick(&[100, 600, 5_000, 9_000_000_000, 9_000_000_001]) };
+                Operation::Grant(pb::LeaseGrantRequest { id, ttl })
+            }
+            890..910 => Operation::Revoke(pb::LeaseRevokeRequest { id: self.lease() }),
+            910..930 => {
+                Operation::TimeToLive(pb::LeaseTimeToLiveRequest { id: self.lease(), keys: self.chance(2) })
+            }
+            930..945 => Operation::KeepAlive(pb::LeaseKeepAliveRequest { id: self.lease() }),
+            945..950 => Operation::Leases,
+            950..965 => {
+                Operation::HashKv(pb::HashKvRequest { revision: if self.chance(3) { self.revision(now) } else { 0 } })
+            }
+            965..968 => Operation::Alarms,
+            968..996 => Operation::Watch(self.watch(now)),
+            _ => Operation::CompareWatchers,
+        }
+    }
+
+    fn chance(&mut self, one_in: u32) -> bool {
+        self.rng.u32(0..one_in) == 0
+    }
+
+    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+        from[self.rng.usize(0..from.len())].clone()
+    }
+
+    fn key(&mut self) -> Bytes {
+        if self.chance(80) { Bytes::new() } else { Bytes::from_static(self.pick(KEYS)) }
+    }
+
+    fn range_end(&mut self) -> Bytes {
+        match self.rng.u32(0..10) {
+            0..4 => Bytes::new(),
+            4..6 => Bytes::from_static(b"\0"),
+            _ => Bytes::from_static(self.pick(KEYS)),
+        }
+    }
+
+    fn lease(&mut self) -> i64 {
+        self.pick(LEASES)
+    }
+
+    /// A value: usually short, sometimes empty or long, rarely beyond the limit.
+    fn value(&mut self) -> Bytes {
+        let length = match self.rng.u32(0..2_000) {
+            0..200 => 0,
+            200..1_960 => self.rng.usize(1..24),
+            1_960..1_996 => self.rng.usize(24..5_000),
+            1_996..1_999 => 1_572_864,
+            _ => 2_200_000,
+        };
+        let letter = self.rng.u8(b'a'..=b'd');
+        Bytes::from(vec![letter; length])
+    }
+
+    /// A revision: usually one that exists, sometimes compacted, future, zero or negative.
+    fn revision(&mut self, now: Now) -> i64 {
+        match self.rng.u32(0..20) {
+            0 => 0,
+            1 => -1,
+            2 => now.compacted,
+            3 => now.compacted - 1,
+            4 => now.revision + 1,
+            5 => now.revision + 1_000,
+            6..9 => now.revision,
+            _ => now.compacted + self.rng.i64(0..=(now.revision - now.compacted).clamp(0, 400)),
+        }
+    }
+
+    /// An enum's number: usually a known one, rarely not.
+    fn number(&mut self, known: i32) -> i32 {
+        if self.chance(60) { self.pick(&[known, 99, -1]) } else { self.rng.i32(0..known) }
+    }
+
+    fn bound(&mut self, now: Now) -> i64 {
+        if self.chance(6) { self.revision(now) } else { 0 }
+    }
+
+    fn range(&mut self, now: Now) -> pb::RangeRequest {
+        let mut request = pb::RangeRequest {
+            key: self.key(),
+            range_end: self.range_end(),
+            serializable: self.chance(4),
+            keys_only: self.chance(6),
+            count_only: self.chance(8),
+            limit: if self.chance(3) { self.rng.i64(-1..6) } else { 0 },
+            revision: if self.chance(3) { self.revision(now) } else { 0 },
+            ..Default::default()
+        };
+        if self.chance(3) {
+            request.sort_order = self.number(3);
+            request.sort_target = self.number(5);
+        }
+        if self.chance(4) {
+            request.min_mod_revision = self.bound(now);
+            request.max_mod_revision = self.bound(now);
+            request.min_create_revision = self.bound(now);
+            request.max_create_revision = self.bound(now);
+        }
+        request
+    }
+
+    fn put(&mut self) -> pb::PutRequest {
+        let mut request = pb::PutRequest {
+            key: self.key(),
+            value: self.value(),
+            lease: if self.chance(5) { self.lease() } else { 0 },
+            prev_kv: self.chance(3),
+            ignore_value: self.chance(15),
+            ignore_lease: self.chance(15),
+        };
+        // Mostly not contradictory, since a contradiction ends the request early.
+        if request.ignore_value && !self.chance(5) {
+            request.value = Bytes::new();
+        }
+        if request.ignore_lease && !self.chance(5) {
+            request.lease = 0;
+        }
+        request
+    }
+
+    fn delete(&mut self) -> pb::DeleteRangeRequest {
+        let range_end = if self.chance(2) { Bytes::new() } else { self.range_end() };
+        pb::DeleteRangeRequest { key: self.key(), range_end, prev_kv: self.chance(3) }
+    }
+
+    fn txn(&mut self, now: Now, depth: u32) -> pb::TxnRequest {
+        let most = if self.chance(400) { 130 } else { 4 };
+        let (compares, thens, elses) = (self.rng.usize(0..4), self.rng.usize(0..most), self.rng.usize(0..4));
+        pb::TxnRequest {
+            compare: (0..compares).map(|_| self.compare(now)).collect(),
+            success: (0..thens).map(|_| self.op(now, depth)).collect(),
+            failure: (0..elses).map(|_| self.op(now, depth)).collect(),
+        }
+    }
+
+    fn op(&mut self, now: Now, depth: u32) -> pb::RequestOp {
+        use pb::request_op::Request;
+        let request = match self.rng.u32(0..100) {
+            0..45 => Request::RequestPut(self.put()),
+            45..70 => Request::RequestRange(self.range(now)),
+            70..85 => Request::RequestDeleteRange(self.delete()),
+            85..99 if depth > 0 => Request::RequestTxn(self.txn(now, depth - 1)),
+            85..99 => Request::RequestRange(self.range(now)),
+            _ => return pb::RequestOp { request: None },
+        };
+        pb::RequestOp { request: Some(request) }
+    }
+
+    fn compare(&mut self, now: Now) -> pb::Compare {
+        use pb::compare::TargetUnion;
+        let target = self.rng.i32(0..5);
+        // Sometimes the operand belongs to another target than the one named.
+        let operand = if self.chance(30) { self.rng.i32(0..5) } else { target };
+        let target_union = match operand {
+            0 => TargetUnion::Version(self.rng.i64(0..4)),
+            1 => TargetUnion::CreateRevision(self.revision(now)),
+            2 => TargetUnion::ModRevision(self.revision(now)),
+            3 => TargetUnion::Value(self.value().slice(..0)),
+            _ => TargetUnion::Lease(if self.chance(2) { 0 } else { self.lease() }),
+        };
+        pb::Compare {
+            result: self.number(4),
+            target,
+            key: self.key(),
+            range_end: if self.chance(4) { self.range_end() } else { Bytes::new() },
+            target_union: (!self.chance(60)).then_some(target_union),
+        }
+    }
+
+    fn watch(&mut self, now: Now) -> pb::WatchCreateRequest {
+        let filters = if self.chance(4) { vec![self.rng.i32(0..2)] } else { Vec::new() };
+        pb::WatchCreateRequest {
+            key: if self.chance(6) { Bytes::new() } else { self.key() },
+            range_end: self.range_end(),
+            start_revision: if self.chance(2) { self.revision(now) } else { 0 },
+            filters,
+            prev_kv: self.chance(3),
+            fragment: self.chance(4),
+            ..Default::default()
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The run: each operation to both servers, the answers held against each other.
+
+use crate::compare::{Answer, Difference};
+use crate::generate::{Generator, Now, Operation};
+use crate::watchers::{SENTINEL, Watchers};
+use indicatif::{ProgressBar, ProgressStyle};
+use proto::etcdserverpb as pb;
+use proto::etcdserverpb::kv_client::KvClient;
+use proto::etcdserverpb::lease_client::LeaseClient;
+use proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::time::Duration;
+use tonic::transport::Channel;
+
+/// Watchers of one round, at most.
+const WATCHERS_MAX: usize = 60;
+/// Operations shown before a difference.
+const BEFORE_MAX: usize = 12;
+/// An answer that takes longer counts as a difference.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often each kind of operation was compared, and how many of those were refused by both.
+#[derive(Default)]
+pub struct Tally(BTreeMap<String, (u64, u64)>);
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<16} {:>9} {:>9}", "operation", "compared", "refused")?;
+        for (name, (all, refused)) in &self.0 {
+            writeln!(f, "{name:<16} {all:>9} {refused:>9}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the comparison.
+pub async fn run(reference: &str, subject: &str, operations: u64, seed: u64) -> Result<Tally, Box<Difference>> {
+    let mut pair = (Server::connect(reference).await?, Server::connect(subject).await?);
+    let (mut generator, mut now, mut tally) = (Generator::new(seed), Now::default(), Tally::default());
+    let mut before = VecDeque::new();
+    let bar = ProgressBar::new(operations).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}").expect("a template of this file"),
+    );
+    for number in 0..operations {
+        let operation = generator.next(now);
+        let text = format!("{operation:?}");
+        let answers = tokio::join!(pair.0.ask(&operation), pair.1.ask(&operation));
+        if answers.0 != answers.1 {
+            bar.abandon();
+            let (reference, subject) = (format!("{:?}", answers.0), format!("{:?}", answers.1));
+            let (reference, subject) = (reference.replace("\\n", "\n"), subject.replace("\\n", "\n"));
+            return Err(Box::new(Difference { number, operation: text, reference, subject, before: before.into() }));
+        }
+        let name = text.split('(').next().unwrap_or_default().to_owned();
+        let counts = tally.0.entry(name).or_default();
+        counts.0 += 1;
+        counts.1 += u64::from(matches!(answers.0, Answer::Error { .. }));
+        now = pair.0.now;
+        before.push_back(text);
+        if before.len() > BEFORE_MAX {
+            before.pop_front();
+        }
+        bar.inc(1);
+    }
+    bar.finish();
+    Ok(tally)
+}
+
+impl From<tonic::Status> for Box<Difference> {
+    fn from(status: tonic::Status) -> Self {
+        Box::new(Difference {
+            number: 0,
+            operation: "connect".into(),
+            reference: status.to_string(),
+            subject: String::new(),
+            before: Vec::new(),
+        })
+    }
+}
+
+struct Server {
+    channel: Channel,
+    kv: KvClient<Channel>,
+    lease: LeaseClient<Channel>,
+    maintenance: MaintenanceClient<Channel>,
+    watchers: Option<Watchers>,
+    now: Now,
+}
+
+impl Server {
+    async fn connect(url: &str) -> Result<Self, tonic::Status> {
+        let endpoint = Channel::from_shared(url.to_owned())
+            .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
+        let channel =
+            endpoint.connect().await.map_err(|error| tonic::Status::unavailable(format!("{url}: {error}")))?;
+        Ok(Self {
+            kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
+            lease: LeaseClient::new(channel.clone()),
+            maintenance: MaintenanceClient::new(channel.clone()),
+            channel,
+            watchers: None,
+            now: Now { revision: 1, compacted: 0 },
+        })
+    }
+
+    async fn ask(&mut self, operation: &Operation) -> Answer {
+        let answer = tokio::time::timeout(PATIENCE, self.ask_patiently(operation)).await;
+        answer.unwrap_or_else(|_| Answer::Error { code: tonic::Code::DeadlineExceeded, text: "no answer".into() })
+    }
+
+    async fn ask_patiently(&mut self, operation: &Operation) -> Answer {
+        match operation.clone() {
+            Operation::Range(request) => Answer::of(self.kv.range(request).await, |r| &mut r.header),
+            Operation::RangeStream(request) => self.range_stream(request).await,
+            Operation::Put(request) => {
+                let answer = self.kv.put(request).await;
+                self.saw(answer.as_ref().ok().and_then(|r| r.get_ref().header.as_ref()));
+                Answer::of(answer, |r| &mut r.header)
+            }
+            Operation::Delete(request) => {
+                let answer = self.kv.delete_range(request).await;
+                self.saw(answer.as_ref().ok().and_then(|r| r.get_ref().header.as_ref()));
+                Answer::of(answer, |r| &mut r.header)
+            }
+            Operation::Txn(request) => {
+                let answer = self.kv.txn(request).await;
+                self.saw(answer.as_ref().ok().and_then(|r| r.get_ref().header.as_ref()));
+                Answer::of(answer, |r| &mut r.header)
+            }
+            Operation::Compact(request) => {
+                let revision = request.revision;
+                let answer = self.kv.compact(request).await;
+                if answer.is_ok() {
+                    self.now.compacted = revision;
+                }
+                Answer::of(answer, |r| &mut r.header)
+            }
+            Operation::Grant(request) => Answer::of(self.lease.lease_grant(request).await, |r| &mut r.header),
+            Operation::Revoke(request) => Answer::of(self.lease.lease_revoke(request).await, |r| &mut r.header),
+            Operation::TimeToLive(request) => {
+                let mut answer = self.lease.lease_time_to_live(request).await;
+                if let Ok(response) = &mut answer {
+                    // Seconds may pass between the two servers' answers.
+                    let (left, whole) = (response.get_ref().ttl, response.get_ref().granted_ttl);
+                    response.get_mut().ttl = if left > 0 && (whole - left) < 3_600 { whole } else { left };
+                }
+                Answer::of(answer, |r| &mut r.header)
+            }
+            Operation::KeepAlive(request) => self.keep_alive(request).await,
+            Operation::Leases => {
+                let mut answer = self.lease.lease_leases(pb::LeaseLeasesRequest {}).await;
+                if let Ok(response) = &mut answer {
+                    // By time of expiry, which two servers measure apart.
+                    response.get_mut().leases.sort_by_key(|lease| lease.id);
+                }
+                Answer::of(answer, |r| &mut r.header)
+            }
+            Operation::HashKv(request) => Answer::of(self.maintenance.hash_kv(request).await, |r| &mut r.header),
+            Operation::Alarms => {
+                Answer::of(self.maintenance.alarm(pb::AlarmRequest::default()).await, |r| &mut r.header)
+            }
+            Operation::Watch(request) => self.watch(request).await.unwrap_or_else(|status| Answer::from(&status)),
+            Operation::CompareWatchers => {
+                self.compare_watchers().await.unwrap_or_else(|status| Answer::from(&status))
+            }
+        }
+    }
+
+    fn saw(&mut self, header: Option<&pb::ResponseHeader>) {
+        self.now.revision = self.now.revision.max(header.map_or(0, |header| header.revision));
+    }
+
+    async fn range_stream(&mut self, request: pb::RangeRequest) -> Answer {
+        let mut stream = match self.kv.range_stream(request).await {
+            Ok(stream) => stream.into_inner(),
+            Err(status) => return Answer::from(&status),
+        };
+        let mut whole = pb::RangeResponse::default();
+        loop {
+            match stream.message().await {
+                Ok(Some(chunk)) => {
+                    let chunk = chunk.range_response.unwrap_or_default();
+                    whole.kvs.extend(chunk.kvs);
+                    whole.header = chunk.header.or(whole.header.take());
+                    whole.more |= chunk.more;
+                    whole.count += chunk.count;
+                }
+                Ok(None) => return Answer::of(Ok(tonic::Response::new(whole)), |r| &mut r.header),
+                Err(status) => return Answer::from(&status),
+            }
+        }
+    }
+
+    async fn keep_alive(&mut self, request: pb::LeaseKeepAliveRequest) -> Answer {
+        let stream = self.lease.lease_keep_alive(tokio_stream::once(request)).await;
+        match stream {
+            Err(status) => Answer::from(&status),
+            Ok(stream) => match stream.into_inner().message().await {
+                Err(status) => Answer::from(&status),
+                Ok(None) => Answer::Response("the stream ended".into()),
+                Ok(Some(message)) => Answer::of(Ok(tonic::Response::new(message)), |r| &mut r.header),
+            },
+        }
+    }
+
+    async fn watch(&mut self, request: pb::WatchCreateRequest) -> Result<Answer, tonic::Status> {
+        if self.watchers.is_none() {
+            self.watchers = Some(Watchers::open(self.channel.clone()).await?);
+        }
+        if let Some(watchers) = self.watchers.as_mut().filter(|watchers| watchers.count() < WATCHERS_MAX) {
+            watchers.create(request).await?;
+        }
+        Ok(Answer::Response("watching".into()))
+    }
+
+    async fn compare_watchers(&mut self) -> Result<Answer, tonic::Status> {
+        let Some(watchers) = self.watchers.take() else { return Ok(Answer::Response("no watchers".into())) };
+        let put = pb::PutRequest { key: SENTINEL.into(), ..Default::default() };
+        let header = self.kv.put(put).await?.into_inner().header.unwrap_or_default();
+        self.saw(Some(&header));
+        Ok(Answer::Response(watchers.finish(header.revision).await?))
+    }
+}

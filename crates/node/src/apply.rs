@@ -1,0 +1,201 @@
+//! Apply: the second step machine of a member. Committed entries in; effects on the state, answers and news out.
+//!
+//! Owns the machine (the state's one writer) and the replies that wait for their entry. Never talks to a thread, a disk or
+//! a clock itself: its driver feeds it and carries out what it returns.
+//!
+//! Invariants: entries are applied in log order, each once; a reply is given only after its entry's effects can be read;
+//! an error here means that this member cannot go on, and nothing is answered after it but that.
+
+use crate::codec;
+use crate::confchange;
+use crate::error::Refused;
+use crate::member::{Proposed, Reply};
+use bytes::Bytes;
+use consensus::{Entry, EntryKind};
+use state::changes::Changes;
+use state::command::Command;
+use state::{Machine, Sweep};
+use state::{Applied, Outcome};
+use std::collections::HashMap;
+use types::limits::COMPACTION_RECORDS_PER_STEP;
+use types::{LogIndex, RequestId, Revision, Term};
+
+/// One committed entry; a configuration entry comes with the configuration that it leads to.
+pub(crate) struct Committed {
+    pub entry: Entry,
+    /// The encoded configuration of consensus after this entry, if it changed.
+    pub conf_state: Option<Bytes>,
+}
+
+/// What consensus hands to apply at once.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// Replies whose entries may come in this batch or later.
+    pub expected: Vec<(RequestId, Reply<Proposed>)>,
+    /// Replies whose entries will never come, with the reason.
+    pub failed: Vec<(RequestId, Refused)>,
+    /// The entries, in order.
+    pub entries: Vec<Committed>,
+}
+
+impl Batch {
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.expected.is_empty() && self.failed.is_empty() && self.entries.is_empty()
+    }
+}
+
+/// The outcome of a step, for the driver to carry out in this order: tell `changes`, then give the `answers`.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub changes: Changes,
+    pub answers: Vec<Answer>,
+}
+
+/// A reply with what it is to be given.
+pub(crate) type Answer = (Reply<Proposed>, Result<Proposed, Refused>);
+
+/// The applying half of a member.
+pub(crate) struct Applier {
+    machine: Machine,
+    waiting: HashMap<RequestId, Reply<Proposed>>,
+    /// Compactions whose answer waits until the history is gone from the store, by their revision.
+    sweeping: Vec<(Revision, Reply<Proposed>, Proposed)>,
+    conf_state: Bytes,
+    sweep_is_due: bool,
+}
+
+impl Applier {
+    pub(crate) fn new(machine: Machine, conf_state: Bytes) -> Self {
+        Self { machine, waiting: HashMap::new(), sweeping: Vec::new(), conf_state, sweep_is_due: true }
+    }
+
+    /// Applies a batch.
+    ///
+    /// # Errors
+    /// The member must stop: the store failed, or the log holds what this version does not understand.
+    pub(crate) fn apply(&mut self, batch: Batch) -> Result<Effects, Failure> {
+        let mut effects = Effects::default();
+        self.waiting.extend(batch.expected);
+        for (id, refused) in batch.failed {
+            if let Some(reply) = self.waiting.remove(&id) {
+                effects.answers.push((reply, Err(refused)));
+            }
+        }
+        for committed in batch.entries {
+            self.apply_one(committed, &mut effects)?;
+        }
+        effects.changes = self.machine.take_changes();
+        self.sweep_is_due |= effects.changes.compacted.is_some();
+        Ok(effects)
+    }
+
+    fn apply_one(&mut self, committed: Committed, effects: &mut Effects) -> Result<(), Failure> {
+        let Entry { index, term, kind, data } = committed.entry;
+        if let Some(conf_state) = committed.conf_state {
+            self.conf_state = conf_state;
+        }
+        match kind {
+            EntryKind::Normal => self.apply_normal(index, term, data, effects),
+            EntryKind::ConfChange | EntryKind::ConfChangeV2 => {
+                let Some(change) = confchange::decode(kind, &data)? else {
+                    self.machine.apply(index, term, Command::Nothing)?;
+                    return Ok(());
+                };
+                if let Err(refusal) = self.machine.change_membership(index, term, change)? {
+                    tracing::warn!(%index, %refusal, "passed over a membership change");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn apply_normal(
+        &mut self,
+        index: LogIndex,
+        term: Term,
+        data: Bytes,
+        effects: &mut Effects,
+    ) -> Result<(), Failure> {
+        let envelope = codec::decode(data).map_err(|unreadable| Failure::Entry { index, unreadable })?;
+        let physical = matches!(&envelope.command, Command::Compact(compact) if compact.physical);
+        let applied = self.machine.apply(index, term, envelope.command)?;
+        let Some(reply) = self.waiting.remove(&envelope.id) else { return Ok(()) };
+        let proposed = Proposed { applied, index };
+        if physical && matches!(proposed.applied, Applied { result: Ok(Outcome::Compact), .. }) {
+            self.sweeping.push((self.machine.reader().compacted(), reply, proposed));
+        } else {
+            effects.answers.push((reply, Ok(proposed)));
+        }
+        Ok(())
+    }
+
+    /// Whether [`Applier::sweep`] has work.
+    pub(crate) fn has_sweep(&self) -> bool {
+        self.sweep_is_due
+    }
+
+    /// Does a bounded piece of the physical work of compactions; answers those that waited for its end.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn sweep(&mut self) -> Result<Effects, Failure> {
+        let mut effects = Effects::default();
+        if let Sweep::Done(upto) = self.machine.compact_step(COMPACTION_RECORDS_PER_STEP)? {
+            self.sweep_is_due = false;
+            let (done, waiting) = std::mem::take(&mut self.sweeping).into_iter().partition(|(at, ..)| *at <= upto);
+            self.sweeping = waiting;
+            effects.answers = done.into_iter().map(|(_, reply, proposed)| (reply, Ok(proposed))).collect();
+        }
+        Ok(effects)
+    }
+
+    /// The last entry applied.
+    pub(crate) fn applied(&self) -> LogIndex {
+        self.machine.applied().0
+    }
+
+    /// Begins to make what was applied durable; the rest is the caller's, on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn checkpoint(&mut self) -> Result<storage::PendingCheckpoint, Failure> {
+        Ok(self.machine.checkpoint(self.conf_state.clone())?)
+    }
+
+    /// Refuses everybody who waits: the member stops.
+    pub(crate) fn refuse_all(&mut self, why: &Refused) -> Effects {
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let sweeping = std::mem::take(&mut self.sweeping).into_iter().map(|(_, reply, _)| reply);
+        let answers = waiting.chain(sweeping).map(|reply| (reply, Err(why.clone()))).collect();
+        Effects { changes: Changes::default(), answers }
+    }
+}
+
+/// Why a member cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The state machine's store failed or is damaged.
+    #[error(transparent)]
+    State(#[from] state::Error),
+    /// The log failed or is damaged.
+    #[error(transparent)]
+    Storage(#[from] storage::Error),
+    /// Consensus found a contradiction.
+    #[error(transparent)]
+    Consensus(#[from] consensus::Error),
+    /// A log entry that this version does not understand.
+    #[error("entry {index}: {unreadable}")]
+    Entry {
+        /// Which.
+        index: LogIndex,
+        /// Why.
+        unreadable: codec::Unreadable,
+    },
+    /// The member could not announce itself.
+    #[error("the member did not come to lead and announce itself: {0}")]
+    NotAnnounced(Refused),
+    /// A membership entry that this version does not understand.
+    #[error("membership entry: {0}")]
+    Membership(#[from] confchange::Malformed),
+}

@@ -1,0 +1,304 @@
+//! Starting a member: what its data directory holds, put together, and its threads.
+//!
+//! Owns the order of things: the store at its checkpoint, the log after it, the first entries of a new cluster, and
+//! the two acts with which a member announces itself. When [`start`] returns, the member serves.
+
+use crate::apply::{Applier, Failure};
+use crate::confchange;
+use crate::core::Core;
+use crate::error::Refused;
+use crate::lease_clock::LeaseClock;
+use crate::member::{Member, Shared, lock};
+use crate::threads::{ApplyThread, ConsensusThread, OnFailure, Threads, run_checkpoints, run_hub, run_log};
+use crate::watch::HubState;
+use audit::Recorder;
+use consensus::{ConfState, Consensus, EntryKind, Founder, HardState, LogRead, Position, Role, bootstrap};
+use env::Env;
+use state::auth::{Evidence, Policy};
+use state::command::{Command, MemberAttributes};
+use state::machine::Machine;
+use state::membership;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use storage::{DataDir, Log, LogBatch, LogOptions, LogReader, LogWriter, Store, StoreOptions};
+use types::limits::{APPLY_BATCHES_WAITING_MAX, HUB_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX};
+use types::{LogIndex, Term};
+
+/// How a member runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name for people.
+    pub name: String,
+    /// Where the other members reach it.
+    pub peer_urls: Vec<String>,
+    /// Where clients reach it.
+    pub client_urls: Vec<String>,
+    /// A leader's heartbeat.
+    pub tick: Duration,
+    /// Heartbeats without a leader after which it wants to become one.
+    pub election_ticks: usize,
+    /// Largest entry, in bytes.
+    pub request_bytes_max: usize,
+    /// How often idle watchers that asked for it hear how far they are.
+    pub progress_interval: Duration,
+    /// A checkpoint is due after so many entries.
+    pub checkpoint_entries: u64,
+    /// Entries kept in the log below the checkpoint, for members that lag.
+    pub log_entries_kept: u64,
+    /// The version that this member speaks (`3.7.0`).
+    pub cluster_version: String,
+    /// Bytes of values kept hot in memory.
+    pub value_cache_bytes: u64,
+    /// Sizes of the log.
+    pub log: LogOptions,
+    /// Sizes of the store.
+    pub store: StoreOptions,
+}
+
+/// How long a member that is alone may take to lead and announce itself.
+const ANNOUNCE: Duration = Duration::from_secs(30);
+/// Between two tries of that, while nobody leads.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Starts the member whose data is in `dir`. `on_failure` is called at most once, when it cannot go on; it then still
+/// answers every request, with a refusal.
+///
+/// # Errors
+/// The data is damaged or contradicts itself, or the disk fails.
+pub fn start(
+    settings: Settings,
+    env: &Env,
+    dir: &DataDir,
+    on_failure: Box<dyn Fn(Failure) + Send + Sync>,
+) -> Result<Member, Failure> {
+    let store = Store::open(dir, settings.store)?;
+    let conf_state = store.last_checkpoint().conf_state;
+    let mut machine = Machine::open(store, settings.value_cache_bytes)?;
+    let (mut writer, reader, recovered) = Log::open(dir, settings.log)?;
+    let mut hard_state = recovered.hard_state;
+    if recovered.last == LogIndex(0) {
+        hard_state = found(&settings, dir, &mut writer, &reader)?;
+    }
+    let conf_state = match machine.applied().0 {
+        LogIndex(0) => apply_founding(&mut machine, &reader)?,
+        _ => ConfState::decode(conf_state)
+            .ok_or_else(|| consensus::Error::Start("the checkpoint holds no configuration".into()))?,
+    };
+    let random = env.random.clone();
+    let consensus = Consensus::new(
+        consensus::Settings {
+            member: dir.identity().member,
+            election_ticks: settings.election_ticks,
+            heartbeat_ticks: 1,
+            hard_state,
+            conf_state: conf_state.clone(),
+            applied: machine.applied().0,
+        },
+        reader,
+        Box::new(move || random.number()),
+    )?;
+    let member = run(&settings, env, dir, machine, conf_state, consensus, writer, on_failure);
+    if let Err(refused) = announce(&member, &settings) {
+        member.stop();
+        return Err(Failure::NotAnnounced(refused));
+    }
+    Ok(member)
+}
+
+/// Writes the first entries of a new cluster: this member founds it alone.
+fn found(
+    settings: &Settings,
+    dir: &DataDir,
+    writer: &mut LogWriter,
+    reader: &LogReader,
+) -> Result<HardState, Failure> {
+    let founder = membership::Member {
+        id: dir.identity().member,
+        name: settings.name.clone(),
+        peer_urls: settings.peer_urls.clone(),
+        client_urls: Vec::new(),
+        is_learner: false,
+    };
+    let context = confchange::bootstrap_context(&founder);
+    let (entries, hard_state, _) = bootstrap(vec![Founder { id: founder.id, context }]);
+    reader.stage(&entries);
+    writer.append(LogBatch { hard_state: Some(hard_state), entries: &entries, audit: &[] })?;
+    writer.sync()?;
+    Ok(hard_state)
+}
+
+/// Applies the founding entries, which every start before the first checkpoint does anew; answers the configuration
+/// that they lead to.
+fn apply_founding(machine: &mut Machine, log: &LogReader) -> Result<ConfState, Failure> {
+    let mut founders = Vec::new();
+    let mut next = LogIndex(1);
+    while next <= log.last_index() {
+        let entries = log.entries(next, next.next(), u64::MAX).map_err(|error| {
+            consensus::Error::Start(format!("the founding entry {next} cannot be read: {error}"))
+        })?;
+        let Some(entry) = entries.into_iter().next() else { break };
+        if entry.kind != EntryKind::ConfChange || entry.term != Term(1) {
+            break;
+        }
+        if let Some(change) = confchange::decode(entry.kind, &entry.data)? {
+            founders.push(change.id());
+            if let Err(refusal) = machine.change_membership(entry.index, entry.term, change)? {
+                return Err(consensus::Error::Start(format!("the founding entry {next}: {refusal}")).into());
+            }
+        }
+        next = next.next();
+    }
+    Ok(ConfState::of_voters(founders))
+}
+
+#[allow(clippy::too_many_arguments, reason = "the parts of a member, each made by the caller")]
+fn run(
+    settings: &Settings,
+    env: &Env,
+    dir: &DataDir,
+    machine: Machine,
+    conf_state: ConfState,
+    consensus: Consensus<LogReader>,
+    writer: LogWriter,
+    on_failure: Box<dyn Fn(Failure) + Send + Sync>,
+) -> Member {
+    let (to_consensus, inputs) = sync_channel(PROPOSALS_WAITING_MAX);
+    let (to_log, log_inputs) = sync_channel(4);
+    let (to_apply, apply_inputs) = sync_channel(APPLY_BATCHES_WAITING_MAX);
+    let (to_hub, hub_inputs) = sync_channel(HUB_INPUTS_WAITING_MAX);
+    let (to_checkpoints, checkpoint_inputs) = sync_channel(1);
+    let reader = machine.reader();
+    let hub = HubState::new(reader.clone(), millis(settings.progress_interval));
+    let applied = machine.applied().0;
+    let shared = Arc::new(Shared {
+        cluster: dir.identity().cluster,
+        member: dir.identity().member,
+        request_bytes_max: settings.request_bytes_max,
+        leases: Mutex::new(rearmed(&reader, env)),
+        reader,
+        clock: env.clock.clone(),
+        consensus: to_consensus.clone(),
+        hub: to_hub.clone(),
+        position: Mutex::new(Position {
+            role: Role::Follower,
+            leader: None,
+            term: Term(0),
+            commit: applied,
+        }),
+        applied: AtomicU64::new(applied.0),
+        next_request: AtomicU64::new(first_request(dir, env)),
+        next_stream: AtomicU64::new(1),
+        pending: AtomicUsize::new(0),
+        failed: AtomicU64::new(0),
+        threads: Mutex::new(None),
+    });
+    let on_failure = once(on_failure);
+    let consensus_thread = ConsensusThread {
+        core: Core::new(consensus),
+        shared: shared.clone(),
+        inputs,
+        log: to_log.clone(),
+        apply: to_apply,
+        tick: settings.tick,
+    };
+    let apply_thread = ApplyThread {
+        applier: Applier::new(machine, conf_state.encode()),
+        shared: shared.clone(),
+        inputs: apply_inputs,
+        hub: to_hub,
+        checkpoints: to_checkpoints,
+        checkpoint_entries: settings.checkpoint_entries,
+        checkpointed: applied,
+    };
+    let (kept, clock) = (settings.log_entries_kept, env.clock.clone());
+    let failures: [OnFailure; 4] = std::array::from_fn(|_| on_failure.clone());
+    let [f1, f2, f3, f4] = failures;
+    let threads = vec![
+        spawn("consensus", move || consensus_thread.run(&f1)),
+        spawn("log", move || run_log(writer, &log_inputs, &to_consensus, &f2)),
+        spawn("apply", move || apply_thread.run(&f3)),
+        spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &f4)),
+        spawn("watch", move || run_hub(hub, &hub_inputs, &*clock)),
+    ];
+    *lock(&shared.threads) = Some(Threads(threads));
+    Member { shared }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .expect("a process that has just started may start its five threads")
+}
+
+/// Only the first failure is told: the others follow from it.
+fn once(on_failure: Box<dyn Fn(Failure) + Send + Sync>) -> OnFailure {
+    let told = AtomicBool::new(false);
+    Arc::new(move |failure| {
+        if !told.swap(true, Ordering::SeqCst) {
+            on_failure(failure);
+        }
+    })
+}
+
+/// Every lease gets its whole (or last replicated) life again: nobody renewed while no member led.
+fn rearmed(reader: &state::Reader, env: &Env) -> LeaseClock {
+    let now = env.clock.monotonic().millis();
+    let mut clock = LeaseClock::default();
+    for (id, ttl, remaining) in reader.leases() {
+        clock.start(id, ttl, if remaining > 0 { remaining } else { ttl }, now);
+    }
+    clock
+}
+
+/// The first request id of this life: no other member's and no earlier life's, as etcd composes it (member, time, count).
+fn first_request(dir: &DataDir, env: &Env) -> u64 {
+    let member = dir.identity().member.0 << 48;
+    let since_epoch = env.clock.wall().unix_nanos() / 1_000_000;
+    member | ((since_epoch << 8) & 0x0000_ffff_ffff_ff00)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells the cluster this member's name and client URLs, and the version if none was agreed; answered, these show that
+/// the member leads and everything before is applied.
+fn announce(member: &Member, settings: &Settings) -> Result<(), Refused> {
+    let attributes = MemberAttributes {
+        member: member.shared.member,
+        name: settings.name.clone(),
+        client_urls: settings.client_urls.clone(),
+    };
+    act(member, &Command::MemberAttributesSet(attributes))?;
+    if member.shared.reader.membership().cluster_version().is_none() {
+        act(member, &Command::ClusterVersionSet(settings.cluster_version.clone()))?;
+    }
+    Ok(())
+}
+
+/// Carries out an act of the member's own, trying again while nobody leads yet.
+fn act(member: &Member, command: &Command) -> Result<(), Refused> {
+    let system = Policy::Closed.principal(&Evidence::Member);
+    let began = member.shared.clock.monotonic();
+    loop {
+        let (done, answer) = sync_channel(1);
+        let authorized = Policy::Closed
+            .authorize(&system, command.clone())
+            .expect("the member itself may do everything; its principal is made two lines above");
+        let reply = Box::new(move |answer: Result<_, Refused>| {
+            let _ = done.send(answer.map(|_| ()));
+        });
+        member.propose(Recorder::empty().record(authorized), reply);
+        let answer = answer.recv_timeout(ANNOUNCE).unwrap_or(Err(Refused::TimedOut));
+        let waited = member.shared.clock.monotonic().since(began);
+        match answer {
+            Err(Refused::NoLeader | Refused::TooManyRequests) if waited < ANNOUNCE => {
+                std::thread::sleep(PAUSE);
+            }
+            answer => return answer,
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! The threads that drive a member's step machines in production: consensus, log, apply, watch, checkpoint.
+//!
+//! Owns the channels between them. Decides nothing that a step machine decides: it waits, calls, writes and hands on.
+//!
+//! ```text
+//!   propose ─▶ consensus ─ Write ─▶ log ─ Persisted ─▶ consensus ─ Batch ─▶ apply ─ changes ─▶ watch
+//!                                    ▲                                        │ └─ replies
+//!                                    └─ Release ── checkpoint ◀── prepared ───┘
+//! ```
+//!
+//! Invariants: the consensus thread waits for nobody but its queue (one write is out at a time, a full apply queue gives
+//! the batch back); a failure of any thread is told once and stops all.
+
+use crate::apply::{Applier, Batch, Failure};
+use crate::codec::{self, Envelope};
+use crate::core::{Core, Proposal, Write};
+use crate::error::Refused;
+use crate::member::{Shared, lock};
+use crate::watch::{Change, HubInput, HubState};
+use consensus::Role;
+use state::changes::{Changes, LeaseChange};
+use state::command::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use storage::{LogReader, LogWriter, PendingCheckpoint};
+use types::limits::{LEASES_REVOKED_PER_TICK, PROPOSALS_PER_BATCH_MAX};
+use types::{LogIndex, RequestId};
+
+/// What the consensus thread is told.
+pub(crate) enum Input {
+    /// A proposal.
+    Propose(Proposal),
+    /// The write of this number is durable.
+    Persisted(u64),
+    /// Leadership is to go to another member.
+    Transfer(types::MemberId),
+    /// The end.
+    Stop,
+}
+
+/// What the log thread is told.
+pub(crate) enum LogInput {
+    /// Write this, and sync it if it says so.
+    Write(Write),
+    /// Entries below this index are not needed any more.
+    Release(LogIndex),
+}
+
+/// The running threads.
+pub(crate) struct Threads(pub(crate) Vec<JoinHandle<()>>);
+
+impl Threads {
+    pub(crate) fn join(self) {
+        for thread in self.0 {
+            // A thread that panicked has said so; the others still end in order.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Told once, by whichever thread fails first.
+pub(crate) type OnFailure = Arc<dyn Fn(Failure) + Send + Sync>;
+
+/// How often a waiting watch hub looks again.
+const HUB_BUSY: Duration = Duration::from_millis(5);
+/// How often an idle one does.
+const HUB_IDLE: Duration = Duration::from_millis(100);
+
+/// The consensus thread.
+pub(crate) struct ConsensusThread {
+    pub core: Core<LogReader>,
+    pub shared: Arc<Shared>,
+    pub inputs: Receiver<Input>,
+    pub log: SyncSender<LogInput>,
+    pub apply: SyncSender<Batch>,
+    pub tick: Duration,
+}
+
+impl ConsensusThread {
+    pub(crate) fn run(mut self, on_failure: &OnFailure) {
+        if let Err(failure) = self.run_until_stopped() {
+            on_failure(failure);
+        }
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), Failure> {
+        self.core.lead_if_alone()?;
+        let mut next_tick = self.now() + self.tick;
+        loop {
+            self.step()?;
+            let wait = next_tick.saturating_sub(self.now());
+            match self.inputs.recv_timeout(wait) {
+                Ok(input) => {
+                    if self.take(input) || self.take_waiting() {
+                        return self.step();
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    next_tick = self.now() + self.tick;
+                    self.core.tick()?;
+                    self.revoke_expired_leases();
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        Duration::from_millis(self.shared.clock.monotonic().millis())
+    }
+
+    /// Takes what else waits, up to a batch. Whether the end was among it.
+    fn take_waiting(&mut self) -> bool {
+        for _ in 0..PROPOSALS_PER_BATCH_MAX {
+            match self.inputs.try_recv() {
+                Ok(input) if self.take(input) => return true,
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        false
+    }
+
+    fn take(&mut self, input: Input) -> bool {
+        match input {
+            Input::Propose(proposal) => self.core.propose(proposal),
+            Input::Persisted(number) => self.core.persisted(number),
+            Input::Transfer(to) => self.core.transfer(to),
+            Input::Stop => return true,
+        }
+        false
+    }
+
+    fn step(&mut self) -> Result<(), Failure> {
+        self.core.applied(LogIndex(self.shared.applied.load(Ordering::Acquire)));
+        let effects = self.core.step()?;
+        *lock(&self.shared.position) = self.core.position();
+        if let Some(write) = effects.write {
+            // The library reads back what it handed out before it is written.
+            self.core.log().stage(&write.entries);
+            // The log thread is gone only after a failure it has told.
+            let _ = self.log.send(LogInput::Write(write));
+        }
+        if let Some(batch) = effects.apply
+            && let Err(TrySendError::Full(batch)) = self.apply.try_send(batch)
+        {
+            self.core.put_back(batch);
+        }
+        Ok(())
+    }
+
+    /// Proposes the end of leases whose time is over; only who leads may.
+    fn revoke_expired_leases(&mut self) {
+        if self.core.position().role != Role::Leader {
+            return;
+        }
+        let now = self.shared.clock.monotonic().millis();
+        let expired = lock(&self.shared.leases).expired(now, LEASES_REVOKED_PER_TICK);
+        for lease in expired {
+            let id = RequestId(self.shared.next_request.fetch_add(1, Ordering::Relaxed));
+            let entry = codec::encode(Envelope { id, command: Command::LeaseRevoke(lease) });
+            self.core.propose(Proposal { id, entry, intent: None, reply: Box::new(|_| {}) });
+        }
+    }
+}
+
+/// The log thread: writes and syncs, nothing else.
+pub(crate) fn run_log(
+    mut writer: LogWriter,
+    inputs: &Receiver<LogInput>,
+    consensus: &SyncSender<Input>,
+    on_failure: &OnFailure,
+) {
+    while let Ok(input) = inputs.recv() {
+        let done = match input {
+            LogInput::Release(below) => writer.release(below).map(|()| None),
+            LogInput::Write(write) => write_batch(&mut writer, &write).map(|()| Some(write.number)),
+        };
+        match done {
+            Ok(None) => {}
+            Ok(Some(number)) => {
+                if consensus.send(Input::Persisted(number)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => {
+                on_failure(error.into());
+                return;
+            }
+        }
+    }
+}
+
+fn write_batch(writer: &mut LogWriter, write: &Write) -> Result<(), storage::Error> {
+    writer.append(storage::LogBatch {
+        hard_state: write.hard_state,
+        entries: &write.entries,
+        audit: &write.intents,
+    })?;
+    if write.must_sync || !write.intents.is_empty() {
+        writer.sync()?;
+    }
+    Ok(())
+}
+
+/// The apply thread.
+pub(crate) struct ApplyThread {
+    pub applier: Applier,
+    pub shared: Arc<Shared>,
+    pub inputs: Receiver<Batch>,
+    pub hub: SyncSender<HubInput>,
+    pub checkpoints: SyncSender<PendingCheckpoint>,
+    /// A checkpoint is due after so many entries.
+    pub checkpoint_entries: u64,
+    pub checkpointed: LogIndex,
+}
+
+impl ApplyThread {
+    pub(crate) fn run(mut self, on_failure: &OnFailure) {
+        let result = self.run_until_stopped();
+        if let Err(failure) = &result {
+            let refused = Refused::Storage(failure.to_string());
+            answer(self.applier.refuse_all(&refused).answers);
+        } else {
+            answer(self.applier.refuse_all(&Refused::Stopped).answers);
+        }
+        if let Err(failure) = result {
+            on_failure(failure);
+        }
+        let _ = self.hub.send(HubInput::Stop);
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), Failure> {
+        loop {
+            let batch = if self.applier.has_sweep() {
+                match self.inputs.try_recv() {
+                    Ok(batch) => Some(batch),
+                    Err(std::sync::mpsc::TryRecvError::Empty) => None,
+                    Err(std::sync::mpsc::TryRecvError::Disconnected) => break,
+                }
+            } else {
+                match self.inputs.recv() {
+                    Ok(batch) => Some(batch),
+                    Err(_) => break,
+                }
+            };
+            let effects = match batch {
+                Some(batch) => self.applier.apply(batch)?,
+                None => self.applier.sweep()?,
+            };
+            self.shared.applied.store(self.applier.applied().0, Ordering::Release);
+            self.tell(effects.changes);
+            answer(effects.answers);
+            if self.applier.applied().0.saturating_sub(self.checkpointed.0) >= self.checkpoint_entries {
+                self.checkpoint_if_idle()?;
+            }
+        }
+        // The last checkpoint of this life, so that the next start has nothing to replay.
+        self.applier.checkpoint()?.run()?;
+        Ok(())
+    }
+
+    /// Tells lease timers and watchers what changed.
+    fn tell(&mut self, changes: Changes) {
+        if !changes.leases.is_empty() {
+            let now = self.shared.clock.monotonic().millis();
+            let mut clock = lock(&self.shared.leases);
+            for change in &changes.leases {
+                match *change {
+                    LeaseChange::Granted { id, ttl_seconds } => clock.start(id, ttl_seconds, ttl_seconds, now),
+                    LeaseChange::Revoked(id) => clock.end(id),
+                    LeaseChange::Checkpointed { .. } => {}
+                }
+            }
+        }
+        let upto = changes.revisions.last().map(|revised| revised.revision);
+        if let Some(upto) = upto {
+            let changes = changes.revisions.into_iter().flat_map(|revised| revised.events).map(Change::of).collect();
+            // A full queue is no loss: the hub sees the gap and reads history.
+            let _ = self.hub.try_send(HubInput::Changes(changes, upto));
+        }
+    }
+
+    /// Prepares a checkpoint, unless the one before is still being written.
+    fn checkpoint_if_idle(&mut self) -> Result<(), Failure> {
+        self.checkpointed = self.applier.applied();
+        let prepared = self.applier.checkpoint()?;
+        // No room means that one is being written; a later one covers this too.
+        let _ = self.checkpoints.try_send(prepared);
+        Ok(())
+    }
+}
+
+fn answer(answers: Vec<crate::apply::Answer>) {
+    for (reply, answer) in answers {
+        reply(answer);
+    }
+}
+
+/// The checkpoint thread: writes what apply prepared, then lets the log go of what it covers.
+pub(crate) fn run_checkpoints(
+    inputs: &Receiver<PendingCheckpoint>,
+    log: &SyncSender<LogInput>,
+    kept: u64,
+    on_failure: &OnFailure,
+) {
+    while let Ok(pending) = inputs.recv() {
+        match pending.run() {
+            Ok(durable) => {
+                let below = durable.consistent_index.saturating_back(kept).next();
+                let _ = log.send(LogInput::Release(below));
+            }
+            Err(error) => {
+                on_failure(error.into());
+                return;
+            }
+        }
+    }
+}
+
+/// The watch thread.
+pub(crate) fn run_hub(mut hub: HubState, inputs: &Receiver<HubInput>, clock: &dyn env::Clock) {
+    let mut wait = HUB_IDLE;
+    loop {
+        let mut next = match inputs.recv_timeout(wait) {
+            Ok(input) => Some(input),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let now = clock.monotonic().millis();
+        while let Some(input) = next {
+            match input {
+                HubInput::Open(id, sink) => hub.open(id, sink, now),
+                HubInput::Create(id, request) => hub.create(id, request),
+                HubInput::Cancel(id, watch) => hub.cancel(id, watch),
+                HubInput::Progress(id) => hub.progress(id),
+                HubInput::Close(id) => hub.close(id),
+                HubInput::Changes(changes, upto) => hub.changes(&changes, upto),
+                HubInput::Stop => return,
+            }
+            next = inputs.try_recv().ok();
+        }
+        let more = hub.work(now);
+        wait = match (more, hub.is_waiting()) {
+            (true, _) => Duration::ZERO,
+            (false, true) => HUB_BUSY,
+            (false, false) => HUB_IDLE,
+        };
+    }
+}
