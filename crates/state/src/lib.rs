@@ -21,6 +21,7 @@ mod leases;
 mod lock;
 pub mod machine;
 pub mod membership;
+#[cfg(feature = "memory-store")]
 #[doc(hidden)]
 pub mod memory;
 mod mvcc;
@@ -33,6 +34,9 @@ mod record;
 mod restore;
 mod shared;
 
+#[cfg(not(feature = "memory-store"))]
+use ::storage;
+#[cfg(feature = "memory-store")]
 use memory as storage;
 
 pub use changes::Changes;

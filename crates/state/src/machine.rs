@@ -15,7 +15,7 @@ pub use crate::mvcc::compaction::Sweep;
 use crate::reader::Reader;
 use crate::restore::{self, Restored};
 use crate::shared::Shared;
-use crate::storage::{Checkpoint, Store};
+use crate::storage::{Checkpoint, PendingCheckpoint, Store};
 use bytes::Bytes;
 use std::sync::Arc;
 use types::{LogIndex, Revision, Term};
@@ -77,20 +77,25 @@ impl Machine {
         self.compactions.done()
     }
 
-    /// Makes what was applied durable, with the configuration state of consensus.
+    /// Prepares to make what was applied durable, with the configuration state of consensus; another thread runs it.
     ///
     /// # Errors
     /// The store's failure.
-    pub fn checkpoint(&mut self, conf_state: Bytes) -> Result<(), Error> {
+    pub fn checkpoint(&mut self, conf_state: Bytes) -> Result<PendingCheckpoint, Error> {
         let (consistent_index, term) = self.applied;
-        self.journal.store.checkpoint(Checkpoint {
+        Ok(self.journal.store.checkpoint(Checkpoint {
             consistent_index,
             term,
             conf_state,
             state_hash: self.journal.hash.running(),
             meta: self.journal.hash.encode().into(),
-        })?;
-        Ok(())
+        })?)
+    }
+
+    /// The configuration state of consensus as the last checkpoint before opening had it; empty in a new store.
+    #[must_use]
+    pub fn conf_state(&self) -> Bytes {
+        self.journal.store.last_checkpoint().conf_state
     }
 
     /// Begins an entry; answers whether it is new.

@@ -17,6 +17,12 @@ pub struct RecordKind(pub u8);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position(pub u64);
 
+impl std::fmt::Display for Position {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "record {}", self.0)
+    }
+}
+
 /// What the store is consistent with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
@@ -59,10 +65,9 @@ impl Store {
     }
 
     /// Makes all durable.
-    pub fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), Error> {
+    pub fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<PendingCheckpoint, Error> {
         let len = self.reader.records.read().map_err(|_| Error(0))?.len();
-        *self.durable.lock().map_err(|_| Error(0))? = (checkpoint, len);
-        Ok(())
+        Ok(PendingCheckpoint { store: self.clone(), prepared: (checkpoint, len) })
     }
 
     /// The last checkpoint.
@@ -88,6 +93,21 @@ impl Store {
             .into_iter()
             .enumerate()
             .try_for_each(|(i, (kind, payload))| visit(Position(i as u64), kind, payload))
+    }
+}
+
+/// A checkpoint that is prepared.
+#[derive(Debug)]
+pub struct PendingCheckpoint {
+    store: Store,
+    prepared: (Checkpoint, usize),
+}
+
+impl PendingCheckpoint {
+    /// Makes it so.
+    pub fn run(self) -> Result<(), Error> {
+        *self.store.durable.lock().map_err(|_| Error(0))? = self.prepared;
+        Ok(())
     }
 }
 

@@ -86,5 +86,5 @@ impl Values {
 
 /// The store's record is not what the state needs.
 pub(crate) fn damaged(position: Position, what: &'static str) -> Error {
-    Error::Record { place: format!("{position:?}"), what }
+    Error::Record { place: position.to_string(), what }
 }

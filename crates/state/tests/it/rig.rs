@@ -37,7 +37,7 @@ impl Rig {
     }
 
     pub(crate) fn checkpoint(&mut self) {
-        self.machine.checkpoint(Bytes::from_static(b"conf")).unwrap();
+        self.machine.checkpoint(Bytes::from_static(b"conf")).unwrap().run().unwrap();
     }
 
     pub(crate) fn apply(&mut self, command: Command) -> Result<Outcome, Refusal> {
