@@ -9,7 +9,7 @@
 use crate::access::accesses;
 use crate::command::Command;
 use std::sync::Arc;
-use types::KeyRange;
+use types::{KeyRange, LeaseId, MemberId};
 
 /// What the edge has verified about the sender of a request. Only facts: deciding is this module's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,20 @@ impl Demanding for Command {
             | Self::DowngradeSet(_)
             | Self::Nothing => Demand::Administrator,
         }
+    }
+}
+
+/// Renewing a lease, or asking how long it has left; who wants its keys demands to read those as well.
+impl Demanding for LeaseId {
+    fn demand(&self) -> Demand {
+        Demand::Known
+    }
+}
+
+/// Handing leadership to a member.
+impl Demanding for MemberId {
+    fn demand(&self) -> Demand {
+        Demand::Administrator
     }
 }
 

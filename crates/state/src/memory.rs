@@ -14,7 +14,7 @@ pub struct Error(u64);
 pub struct RecordKind(pub u8);
 
 /// Where a record is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
 impl std::fmt::Display for Position {

@@ -10,7 +10,7 @@
 //! Sweeping waits for readers that began before the compaction. Invariant: nothing here changes what can be read.
 
 use super::KeySpace;
-use super::hash::{CompactionHash, Entries, Entry, Hasher, Tombstones};
+use super::hash::{CompactionHash, Entries, Hasher, Tombstones};
 use super::horizon::NEVER_COMPACTED;
 use super::index::Cursor;
 use super::versions::Version;
@@ -34,7 +34,7 @@ struct Job {
 
 enum Phase {
     Listing { from: Cursor, entries: Entries },
-    Hashing { entries: std::vec::IntoIter<Entry>, hasher: Hasher },
+    Hashing { entries: Entries, hasher: Hasher },
     Sweeping { from: Cursor },
 }
 
@@ -117,28 +117,27 @@ impl Job {
                     Some(next) => *from = next,
                     None => {
                         let nothing = Entries::new(NEVER_COMPACTED, Revision::ZERO, Tombstones::Dropped);
-                        let entries = std::mem::replace(entries, nothing).sorted().into_iter();
+                        let entries = std::mem::replace(entries, nothing);
                         self.phase = Phase::Hashing { entries, hasher: Hasher::new() };
                     }
                 }
                 Ok(Some(INDEX_PAGE_KEYS))
             }
             Phase::Hashing { entries, hasher } => {
-                let mut spent = 0usize;
-                for entry in entries.by_ref().take(budget) {
+                for _ in 0..budget {
+                    let Some(entry) = entries.pop() else {
+                        let hash = hasher.finish();
+                        space.hashes.remember(CompactionHash {
+                            hash,
+                            previous: self.previous,
+                            revision: self.to,
+                        });
+                        self.phase = Phase::Sweeping { from: Cursor::first() };
+                        break;
+                    };
                     hasher.add(space, &entry)?;
-                    spent = spent.saturating_add(1);
                 }
-                if spent < budget {
-                    let hash = hasher.finish();
-                    space.hashes.remember(CompactionHash {
-                        hash,
-                        previous: self.previous,
-                        revision: self.to,
-                    });
-                    self.phase = Phase::Sweeping { from: Cursor::first() };
-                }
-                Ok(Some(spent))
+                Ok(Some(budget))
             }
             Phase::Sweeping { from } => {
                 let next = space.index_mut().compact_page(from, self.to, gone);

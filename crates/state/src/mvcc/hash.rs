@@ -21,11 +21,13 @@ use crate::error::{Error, Refusal};
 use crate::lock;
 use crate::outcome::KeySpaceHash;
 use crate::pair::Pair;
-use std::collections::VecDeque;
+use crate::storage::Position;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 use types::limits::COMPACTION_HASHES_KEPT;
-use types::{KeyRange, Revision};
+use types::{KeyRange, ModRevision, Revision};
 
 /// A hash with what it stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +55,11 @@ impl CompactionHashes {
     }
 }
 
-/// One version to hash.
+/// One version to hash; ordered by revision.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
-    version: Version,
+    at: ModRevision,
+    position: Position,
     tombstone: bool,
     kept: bool,
 }
@@ -67,9 +71,10 @@ pub(crate) enum Tombstones {
     Dropped,
 }
 
-/// The versions to hash, gathered key by key, then taken in order of revision.
+/// The versions to hash, gathered key by key, then taken in order of revision. A heap, so that neither way has a moment
+/// that takes long: compactions go through this on the writer's thread.
 pub(crate) struct Entries {
-    entries: Vec<Entry>,
+    heap: BinaryHeap<Reverse<Entry>>,
     any_kept: bool,
     compacted: Revision,
     revision: Revision,
@@ -78,7 +83,7 @@ pub(crate) struct Entries {
 
 impl Entries {
     pub(crate) fn new(compacted: Revision, revision: Revision, tombstones: Tombstones) -> Self {
-        Self { entries: Vec::new(), any_kept: false, compacted, revision, tombstones }
+        Self { heap: BinaryHeap::new(), any_kept: false, compacted, revision, tombstones }
     }
 
     /// Adds the versions of one key.
@@ -88,24 +93,22 @@ impl Entries {
         self.any_kept |= kept.is_some();
         let left =
             versions.left_after(self.compacted).take_while(|(version, _)| version.at.main <= self.revision);
-        self.entries.extend(left.map(|(version, tombstone)| Entry {
-            version,
-            tombstone,
-            kept: kept.is_some_and(|kept| kept.version.at == version.at),
+        self.heap.extend(left.map(|(Version { at, position, .. }, tombstone)| {
+            let kept = kept.is_some_and(|kept| kept.version.at == at);
+            Reverse(Entry { at, position, tombstone, kept })
         }));
     }
 
-    /// Ends the gathering: what counts, in order.
-    pub(crate) fn sorted(mut self) -> Vec<Entry> {
-        let (compacted, any_kept) = (self.compacted, self.any_kept);
-        self.entries.retain(|entry| {
-            let main = entry.version.at.main;
-            let dropped = main <= compacted && any_kept && !entry.kept;
-            let tombstone_there = main == compacted && entry.tombstone;
-            !dropped && !tombstone_there
-        });
-        self.entries.sort_unstable_by_key(|entry| entry.version.at);
-        self.entries
+    /// The next version that counts, once all are gathered.
+    pub(crate) fn pop(&mut self) -> Option<Entry> {
+        while let Some(Reverse(entry)) = self.heap.pop() {
+            let dropped = entry.at.main <= self.compacted && self.any_kept && !entry.kept;
+            let tombstone_there = entry.at.main == self.compacted && entry.tombstone;
+            if !dropped && !tombstone_there {
+                return Some(entry);
+            }
+        }
+        None
     }
 }
 
@@ -119,16 +122,16 @@ impl Hasher {
 
     /// Adds one version, read from the store.
     pub(crate) fn add(&mut self, space: &KeySpace, entry: &Entry) -> Result<(), Error> {
-        let read = space.values.read(entry.version.at, entry.version.position)?;
+        let read = space.values.read(entry.at, entry.position)?;
         self.add_pair(entry, &read.pair);
         Ok(())
     }
 
     fn add_pair(&mut self, entry: &Entry, pair: &Pair) {
         let mut key = [0u8; 18];
-        key[..8].copy_from_slice(&entry.version.at.main.0.to_be_bytes());
+        key[..8].copy_from_slice(&entry.at.main.0.to_be_bytes());
         key[8] = b'_';
-        key[9..17].copy_from_slice(&u64::from(entry.version.at.sub).to_be_bytes());
+        key[9..17].copy_from_slice(&u64::from(entry.at.sub).to_be_bytes());
         key[17] = b't';
         let len = if entry.tombstone { 18 } else { 17 };
         self.0 = crc32c::crc32c_append(crc32c::crc32c_append(self.0, &key[..len]), &pair.0);
@@ -167,7 +170,9 @@ impl KeySpace {
             });
         }
         let mut hasher = Hasher::new();
-        entries.sorted().iter().try_for_each(|entry| hasher.add(self, entry))?;
+        while let Some(entry) = entries.pop() {
+            hasher.add(self, &entry)?;
+        }
         Ok(KeySpaceHash {
             hash: hasher.finish(),
             compact_revision: pin.compacted,

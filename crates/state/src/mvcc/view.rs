@@ -165,7 +165,8 @@ impl<'a> View<'a> {
         hits.into_iter().map(|hit| hit.bare.map_or_else(|| self.pair_of(hit.found), Ok)).collect()
     }
 
-    /// One page of a range by key: as many pairs as `limits` allow, but one at least.
+    /// One page of a range by key: as many pairs as `limits` allow, but one at least. The walk knows each pair's size from
+    /// the index and stops there, so a page costs what it answers, whatever the range holds.
     pub(crate) fn page(
         &self,
         range: &KeyRange,
@@ -174,25 +175,22 @@ impl<'a> View<'a> {
         limits: PageLimits,
     ) -> Result<RangePage, Error> {
         let at = self.readable(at)?;
-        let bare = projection == Projection::KeysOnly;
-        let most = limits.items.max(1);
         let mut hits = Vec::new();
-        self.walk(range, at, |key, found| {
-            hits.push(Hit { found, bare: bare.then(|| keys_only_pair(key, found)) });
-            if hits.len() > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        let found = hits.len();
-        let mut pairs = Vec::with_capacity(found.min(most));
         let mut bytes = 0usize;
-        for hit in hits.into_iter().take(most) {
-            let pair = hit.bare.map_or_else(|| self.pair_of(hit.found), Ok)?;
-            bytes = bytes.saturating_add(pair.0.len());
-            pairs.push(pair);
-            if bytes >= limits.bytes {
-                break;
+        let mut more = false;
+        self.walk(range, at, |key, found| {
+            more = !hits.is_empty() && (hits.len() >= limits.items || bytes >= limits.bytes);
+            if more {
+                return ControlFlow::Break(());
             }
-        }
-        let next = if pairs.len() < found { pairs.last().map(after).transpose()? } else { None };
+            let bare = (projection == Projection::KeysOnly).then(|| keys_only_pair(key, found));
+            bytes =
+                bytes.saturating_add(bare.as_ref().map_or(found.version.bytes as usize, |bare| bare.0.len()));
+            hits.push(Hit { found, bare });
+            ControlFlow::Continue(())
+        });
+        let pairs = self.load(hits)?;
+        let next = if more { pairs.last().map(after).transpose()? } else { None };
         Ok(RangePage { revision: self.current, pairs, next })
     }
 }
