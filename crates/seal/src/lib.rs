@@ -9,10 +9,24 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aead;
 mod error;
+mod hex;
 mod identity;
+mod key_file;
+mod keyring;
+mod once;
 mod provider;
+mod secret;
+mod segment;
 
 pub use error::Error;
 pub use identity::Identity;
-pub use provider::{KeyFile, KeyId, KeyProvider, find_key_file};
+pub use key_file::{KeyFile, find_key_file};
+pub use keyring::{Keyring, KeyringHead};
+pub use provider::{KeyId, KeyProvider, PROVIDER_KEY_FILE};
+pub use secret::Secret;
+pub use segment::{
+    END_RECORD_BYTES, Extent, HEAD_BYTES, HEADER_BYTES, Opened, Purpose, RECORD_BYTES_MAX, RECORD_OVERHEAD,
+    RecordHead, Sealer, SegmentHeader, SegmentKey, TAG_BYTES, Walk, open_file, seal_file,
+};

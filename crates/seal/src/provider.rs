@@ -1,12 +1,14 @@
-//! Where the key encryption key lives.
+//! Where the key encryption key lives: the seam behind which a file, a hardware token or a key service stands.
 
-use crate::{Error, Identity};
-use env::{Disk, Random};
+use crate::{Error, Identity, Secret};
+use env::Random;
 use std::fmt;
-use std::path::{Path, PathBuf};
+
+/// The provider number of a key file.
+pub const PROVIDER_KEY_FILE: u8 = 1;
 
 /// Names a key encryption key; 16 hex digits when printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId(pub [u8; 8]);
 
 impl fmt::Display for KeyId {
@@ -15,59 +17,23 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// Wraps and unwraps the root key; asked once at start and at rotation, never on the way of a read or write.
+/// Wraps and unwraps the root key; asked once at start and at rotation, never on the way of a read or a write.
 pub trait KeyProvider: Send + Sync + fmt::Debug {
-    /// The key it wraps with.
+    /// Which kind of provider, as docs/formats/keyring.md numbers them.
+    fn kind(&self) -> u8;
+
+    /// The key that it wraps with.
     fn key_id(&self) -> KeyId;
-    /// Wraps a root key for `identity`.
+
+    /// Wraps a root key, bound to `identity`.
     ///
     /// # Errors
     /// The provider's failure.
-    fn wrap(&self, root: &[u8; 32], identity: Identity, random: &dyn Random) -> Result<Vec<u8>, Error>;
-    /// Unwraps it.
+    fn wrap(&self, root: &Secret, identity: Identity, random: &dyn Random) -> Result<Vec<u8>, Error>;
+
+    /// Unwraps what [`KeyProvider::wrap`] made for the same identity.
     ///
     /// # Errors
-    /// The provider's failure, or bytes that it did not wrap.
-    fn unwrap(&self, wrapped: &[u8], identity: Identity) -> Result<[u8; 32], Error>;
-}
-
-/// A key in a file of its own.
-#[derive(Debug)]
-pub struct KeyFile {}
-
-impl KeyFile {
-    /// Makes a new key in `dir`.
-    ///
-    /// # Errors
-    /// The disk's failure.
-    pub fn create(disk: &dyn Disk, dir: &Path, random: &dyn Random) -> Result<Self, Error> {
-        let _ = (disk, dir, random);
-        panic!("not there yet")
-    }
-    /// Where it lies.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        panic!("not there yet")
-    }
-}
-
-impl KeyProvider for KeyFile {
-    fn key_id(&self) -> KeyId {
-        panic!("not there yet")
-    }
-    fn wrap(&self, _: &[u8; 32], _: Identity, _: &dyn Random) -> Result<Vec<u8>, Error> {
-        panic!("not there yet")
-    }
-    fn unwrap(&self, _: &[u8], _: Identity) -> Result<[u8; 32], Error> {
-        panic!("not there yet")
-    }
-}
-
-/// Finds the key file `id`.
-///
-/// # Errors
-/// It is nowhere.
-pub fn find_key_file(disk: &dyn Disk, id: KeyId, candidates: &[PathBuf]) -> Result<KeyFile, Error> {
-    let _ = (disk, id, candidates);
-    panic!("not there yet")
+    /// The provider's failure, or bytes that it did not wrap for this identity.
+    fn unwrap(&self, wrapped: &[u8], identity: Identity) -> Result<Secret, Error>;
 }

@@ -1,0 +1,57 @@
+//! Key bytes that leave no trace: wiped when dropped, never printed.
+
+use env::Random;
+use std::fmt;
+use zeroize::Zeroize;
+
+/// 32 secret bytes.
+#[derive(Clone)]
+pub struct Secret([u8; 32]);
+
+impl Secret {
+    /// These bytes; the caller's copy is the caller's to wipe.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A new key.
+    #[must_use]
+    pub fn random(random: &dyn Random) -> Self {
+        let mut secret = Self([0; 32]);
+        random.fill(&mut secret.0);
+        secret
+    }
+
+    /// The bytes, for a cryptographic function.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub(crate) fn expose_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key never shows in a log line or a panic, however deep it sits in what is printed.
+    #[test]
+    fn a_secret_prints_as_stars() {
+        assert_eq!(format!("{:?}", Some(Secret::new([7; 32]))), "Some(***)");
+    }
+}
