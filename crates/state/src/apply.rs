@@ -21,19 +21,14 @@ impl Machine {
     /// # Errors
     /// Only when the member cannot go on; a refusal is in [`Applied`].
     pub fn apply(&mut self, index: LogIndex, term: Term, command: Command) -> Result<Applied, Error> {
-        let result = if self.begin(index) {
-            let done =
-                self.refuse_by_alarm(&command).map_err(Error::from).and_then(|()| self.dispatch(command));
-            self.end(index, term);
-            match done {
-                Ok(outcome) => Ok(outcome),
-                Err(Error::Refused(refusal)) => Err(refusal),
-                Err(fatal) => return Err(fatal),
-            }
-        } else {
-            Ok(Outcome::Nothing)
-        };
-        Ok(Applied { revision: self.shared.space.horizon.current(), result })
+        let done = self.entry(index, term, |machine| {
+            machine.refuse_by_alarm(&command)?;
+            machine.dispatch(command)
+        })?;
+        Ok(Applied {
+            revision: self.shared.space.horizon.current(),
+            result: done.unwrap_or(Ok(Outcome::Nothing)),
+        })
     }
 
     /// What standing alarms forbid; the gravest first.
@@ -78,7 +73,13 @@ impl Machine {
     /// Writes one revision.
     fn write<T>(&mut self, act: impl FnOnce(&mut Writing<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut writing = Writing::begin(&self.shared.space, &self.shared.leases, &mut self.journal);
-        let outcome = act(&mut writing)?;
+        let outcome = act(&mut writing);
+        let refused = matches!(outcome, Err(Error::Refused(_)));
+        assert!(
+            !refused || writing.is_unwritten(),
+            "an entry is refused before its first write or not at all"
+        );
+        let outcome = outcome?;
         writing.finish(&mut self.changes);
         Ok(outcome)
     }

@@ -24,19 +24,15 @@ impl Machine {
         term: Term,
         change: MembershipChange,
     ) -> Result<Result<(), Refusal>, Error> {
-        if !self.begin(index) {
-            return Ok(Ok(()));
-        }
-        let checked = lock::read(&self.shared.membership).check(&change);
-        if checked.is_ok() {
-            let changed = lock::read(&self.shared.membership).changed(&change);
+        let done = self.entry(index, term, |machine| {
+            lock::read(&machine.shared.membership).check(&change)?;
+            let changed = lock::read(&machine.shared.membership).changed(&change);
             match changed {
-                Some(member) => self.set_member(member)?,
-                None => self.remove_member(change.id())?,
+                Some(member) => machine.set_member(member),
+                None => machine.remove_member(change.id()),
             }
-        }
-        self.end(index, term);
-        Ok(checked)
+        })?;
+        Ok(done.unwrap_or(Ok(())))
     }
 
     fn set_member(&mut self, member: Member) -> Result<(), Error> {

@@ -69,6 +69,11 @@ pub enum Error {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// An earlier error left an entry half done.
+    #[error(
+        "the state machine refuses work after an error; hint: see the error before, then restart the member"
+    )]
+    Broken,
     /// A transaction that writes was given to a reader.
     #[error("the transaction is not read-only")]
     NotReadOnly,

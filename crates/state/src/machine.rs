@@ -4,10 +4,10 @@
 //! thread that applies; hands out [`Reader`]s to all others. `apply` itself is in `apply.rs`, opening in `restore.rs`.
 //!
 //! Invariants: entries are applied in order, each at most once, across restarts too (the store's consistent index is
-//! where it goes on); after an error the machine is not used again.
+//! where it goes on); after a fatal error the machine refuses everything, above all to make half an entry durable.
 
 use crate::changes::Changes;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::journal::Journal;
 use crate::lock;
 use crate::mvcc::compaction::Compactions;
@@ -27,6 +27,8 @@ pub struct Machine {
     pub(crate) changes: Changes,
     pub(crate) compactions: Compactions,
     applied: (LogIndex, Term),
+    /// An entry was begun and not ended: its effects are in part in store and index, and must never become durable.
+    broken: bool,
 }
 
 impl Machine {
@@ -42,6 +44,7 @@ impl Machine {
             changes: Changes::default(),
             compactions: Compactions::new(compacted),
             applied,
+            broken: false,
         })
     }
 
@@ -67,6 +70,7 @@ impl Machine {
     /// # Errors
     /// The store's failure.
     pub fn compact_step(&mut self, budget: usize) -> Result<Sweep, Error> {
+        self.check_whole()?;
         self.compactions.step(&self.shared.space, budget, |_gone| {})
     }
 
@@ -82,6 +86,7 @@ impl Machine {
     /// # Errors
     /// The store's failure.
     pub fn checkpoint(&mut self, conf_state: Bytes) -> Result<PendingCheckpoint, Error> {
+        self.check_whole()?;
         let (consistent_index, term) = self.applied;
         Ok(self.journal.store.checkpoint(Checkpoint {
             consistent_index,
@@ -98,22 +103,40 @@ impl Machine {
         self.journal.store.last_checkpoint().conf_state
     }
 
-    /// Begins an entry; answers whether it is new.
-    pub(crate) fn begin(&mut self, index: LogIndex) -> bool {
+    /// Does one entry, unless it took effect before. A refusal ends it like any other outcome; any other error leaves it
+    /// half done, and the machine broken.
+    pub(crate) fn entry<T>(
+        &mut self,
+        index: LogIndex,
+        term: Term,
+        act: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<Option<Result<T, Refusal>>, Error> {
+        self.check_whole()?;
         if index <= self.applied.0 {
-            return false;
+            return Ok(None);
         }
+        self.broken = true;
         self.journal.hash.begin(index);
-        true
-    }
-
-    /// Ends an entry that was begun.
-    pub(crate) fn end(&mut self, index: LogIndex, term: Term) {
+        let done = match act(self) {
+            Ok(done) => Ok(done),
+            Err(Error::Refused(refusal)) => Err(refusal),
+            Err(fatal) => return Err(fatal),
+        };
         self.journal.hash.end(index);
         self.applied = (index, term);
+        self.tell_checkmark();
+        self.broken = false;
+        Ok(Some(done))
+    }
+
+    fn tell_checkmark(&self) {
         let mark = self.journal.hash.last();
         if *lock::read(&self.shared.checkmark) != mark {
             *lock::write(&self.shared.checkmark) = mark;
         }
+    }
+
+    fn check_whole(&self) -> Result<(), Error> {
+        if self.broken { Err(Error::Broken) } else { Ok(()) }
     }
 }

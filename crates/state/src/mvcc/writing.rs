@@ -47,6 +47,11 @@ impl<'a> Writing<'a> {
         if self.events.is_empty() { self.begin } else { self.begin.next() }
     }
 
+    /// Whether nothing was written yet.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.events.is_empty()
+    }
+
     fn next_place(&self) -> ModRevision {
         let sub = u32::try_from(self.events.len()).expect("one entry changes fewer than 2^32 keys");
         ModRevision::new(self.begin.next(), sub)

@@ -6,6 +6,7 @@ mod accesses;
 mod answers;
 mod concurrent;
 mod hashkv;
+mod home;
 mod model;
 mod reopen;
 mod rig;

@@ -1,8 +1,8 @@
 //! A machine with a log: numbers entries, keeps them for replay, and says things briefly.
 
+use crate::home::Home;
 use bytes::Bytes;
 use state::command::*;
-use state::memory::Store;
 use state::outcome::*;
 use state::query::*;
 use state::{Machine, Reader, Refusal, Sweep};
@@ -12,20 +12,19 @@ const CACHE_BYTES: u64 = 4096;
 
 pub(crate) struct Rig {
     pub(crate) machine: Machine,
-    store: Store,
+    home: Home,
     pub(crate) log: Vec<Command>,
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let store = Store::default();
-        Self { machine: Machine::open(store.clone(), CACHE_BYTES).unwrap(), store, log: Vec::new() }
+        let (home, store) = Home::new();
+        Self { machine: Machine::open(store, CACHE_BYTES).unwrap(), home, log: Vec::new() }
     }
 
     /// As after a crash: what the last checkpoint did not cover is gone, and replayed from the log.
     pub(crate) fn crash(&mut self) {
-        self.store = self.store.reopen();
-        self.machine = Machine::open(self.store.clone(), CACHE_BYTES).unwrap();
+        self.machine = Machine::open(self.home.crash(), CACHE_BYTES).unwrap();
         for (i, command) in self.log.iter().enumerate() {
             let index = LogIndex(i as u64 + 1);
             let known = index <= self.machine.applied().0;
