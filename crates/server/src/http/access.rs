@@ -62,8 +62,8 @@ impl Access {
         Self { hosts: Allowed::Any, origins: Allowed::Any }
     }
 
-    /// Lets the request pass, or says why not.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<(), Response<Body>> {
+    /// Nothing when the request may pass, else the answer that says why not.
+    pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         let via_tls =
             request.extensions().get::<Arc<Connection>>().is_some_and(|connection| connection.via_tls);
         let host = host(request);
@@ -73,17 +73,13 @@ impl Access {
                 hint = "if the name is this member's, add it to the host whitelist (--host-whitelist), or use TLS",
                 "rejecting HTTP request to prevent DNS rebinding attacks"
             );
-            return Err(error(StatusCode::MISDIRECTED_REQUEST, &stranger(&host)));
+            return Some(error(StatusCode::MISDIRECTED_REQUEST, &stranger(&host)));
         }
-        match request.headers().get(ORIGIN).map(HeaderValue::to_str) {
-            Some(Ok(origin)) if self.origins.contains(origin) => Ok(()),
-            Some(_) if self.origins == Allowed::Any => Ok(()),
-            Some(_) => {
-                let text = "requests from other sites' pages are refused; allow the site with --cors";
-                Err(error(StatusCode::FORBIDDEN, text))
-            }
-            None => Ok(()),
-        }
+        let origin = request.headers().get(ORIGIN)?;
+        let allowed =
+            self.origins == Allowed::Any || origin.to_str().is_ok_and(|origin| self.origins.contains(origin));
+        let text = "requests from other sites' pages are refused; allow the site with --cors";
+        (!allowed).then(|| error(StatusCode::FORBIDDEN, text))
     }
 
     /// The origin that the answer may be shown to, in etcd's way: `*` when all are allowed.
@@ -154,27 +150,27 @@ mod tests {
     fn a_strangers_host_is_misdirected() {
         let access = Access::closed();
         for host in ["localhost", "localhost:2379", "127.0.0.1:2379", "[::1]:2379", "LOCALHOST"] {
-            assert!(access.admit(&request(host, None)).is_ok(), "{host}");
+            assert!(access.refusal(&request(host, None)).is_none(), "{host}");
         }
         for host in ["evil.example", "evil.example:2379", "", "localhost.evil.example", "[::2]:2379"] {
-            let refused = access.admit(&request(host, None)).unwrap_err();
+            let refused = access.refusal(&request(host, None)).unwrap();
             assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{host}");
         }
-        assert!(Access::open().admit(&request("evil.example", None)).is_ok(), "etcd's default");
+        assert!(Access::open().refusal(&request("evil.example", None)).is_none(), "etcd's default");
     }
 
     /// Another site's page is refused before it changes anything, whatever its content type (CVE-2018-1098).
     #[test]
     fn another_sites_page_is_refused() {
         let access = Access::closed();
-        let refused = access.admit(&request("localhost", Some("https://evil.example"))).unwrap_err();
+        let refused = access.refusal(&request("localhost", Some("https://evil.example"))).unwrap();
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
         let listed =
             Access { origins: Allowed::from_list(["https://ui.example".to_owned()]), ..Access::closed() };
-        assert!(listed.admit(&request("localhost", Some("https://ui.example"))).is_ok());
-        assert!(listed.admit(&request("localhost", Some("https://evil.example"))).is_err());
+        assert!(listed.refusal(&request("localhost", Some("https://ui.example"))).is_none());
+        assert!(listed.refusal(&request("localhost", Some("https://evil.example"))).is_some());
         assert!(
-            Access::open().admit(&request("localhost", Some("https://evil.example"))).is_ok(),
+            Access::open().refusal(&request("localhost", Some("https://evil.example"))).is_none(),
             "etcd's default"
         );
     }

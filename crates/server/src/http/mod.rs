@@ -111,7 +111,7 @@ impl Router {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        if let Err(refused) = self.context.access.admit(&request) {
+        if let Some(refused) = self.context.access.refusal(&request) {
             return refused;
         }
         let origin = self.context.access.origin(&request);

@@ -22,6 +22,8 @@ mod socket;
 mod threads;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use bind::{Bound, Error, bind};

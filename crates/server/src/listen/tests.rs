@@ -1,1 +1,661 @@
+//! The listeners over loopback: every mistake a client can make has its answer, its log line and its time.
 
+use super::testing::*;
+use super::*;
+use crate::tls::{Clients, Settings, Source, Version};
+use rcgen::ExtendedKeyUsagePurpose;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The one path that must work: both sides prove who they are, gRPC arrives with the client's name as evidence.
+#[test]
+fn mutual_tls_hands_the_clients_name_to_the_service() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        for clients in [Clients::Required, Clients::Explained] {
+            let server = Plan::tls(settings(&ca, clients)).start();
+            let client = Client::new(&ca, Some(ca.client("root", Good::Now)));
+            let stream = client.connect(&server).await.0.unwrap();
+            let group = stream.get_ref().1.negotiated_key_exchange_group().unwrap().name();
+            assert_eq!(group, rustls::NamedGroup::X25519MLKEM768, "post-quantum by default");
+            let mut sender = http2(stream).await;
+            let called = call(&mut sender, range("who")).await.unwrap();
+            assert_eq!(called.code, 0, "{called:?}");
+            let who = called.value();
+            assert!(who.contains("common_name: \"root\"") && who.contains("via_tls: true"), "{who}");
+            assert!(who.contains("peer: \"127.0.0.1:"), "{who}");
+        }
+    });
+}
+
+/// Without a certificate etcd's clients hang for five seconds; here each request is answered with what is missing, in
+/// gRPC and in HTTP.
+#[test]
+fn a_client_without_certificate_is_told_what_is_missing() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let server = Plan::tls(settings(&ca, Clients::Explained)).start();
+        let client = Client::new(&ca, None);
+        let (called, took) = timed(async {
+            let mut sender = http2(client.connect(&server).await.0.unwrap()).await;
+            call(&mut sender, range("a")).await.unwrap()
+        })
+        .await;
+        assert_eq!(called.code, 16, "{called:?}");
+        assert!(
+            called.message.contains("no client certificate") && called.message.contains("--cert"),
+            "{called:?}"
+        );
+        assert!(called.body.is_empty() && took < AT_ONCE, "{took:?}");
+        for path in ["/health", "/v3/kv/range", "/metrics", "/version"] {
+            let answer = client.http(&server, path).await;
+            assert_eq!(answer.status, 400, "{path}");
+            assert!(answer.body.contains("no client certificate") && answer.body.contains("strongroom env"));
+        }
+        assert_eq!(server.metrics.requests_without_certificate.value(), 5);
+    });
+}
+
+/// As `etcd`, the handshake itself fails, as etcd's clients know it; the log says why.
+#[test]
+fn a_required_certificate_that_is_missing_ends_the_handshake() {
+    block_on(async {
+        let ca = Ca::new("the issuer");
+        let server = Plan::tls(settings(&ca, Clients::Required)).start();
+        let ((error, peer), took) = timed(Client::new(&ca, None).refused(&server)).await;
+        assert!(error.contains("CertificateRequired"), "{error}");
+        assert!(took < AT_ONCE, "{took:?}");
+        let line = line_about(&peer).await;
+        assert_eq!(line["msg"], "rejected connection on client endpoint");
+        assert_eq!(line["error"], "tls: client didn't provide a certificate");
+        let hint = line["hint"].as_str().unwrap();
+        assert!(hint.contains("--cert") && hint.contains("CN=the issuer"), "{hint}");
+    });
+}
+
+/// Each certificate that is not good enough gets its own alert and its own explanation, at once.
+#[test]
+fn wrong_certificates_are_refused_with_their_reason() {
+    block_on(async {
+        let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+        let wrong_use = ca.leaf("x", &["x"], ExtendedKeyUsagePurpose::ServerAuth, Good::Now);
+        for (leaf, alert, cause, hint) in [
+            (
+                other.client("root", Good::Now),
+                "UnknownCA",
+                "signed by unknown authority",
+                "--trusted-ca-file",
+            ),
+            (ca.client("root", Good::InThePast), "CertificateExpired", "has expired", "renew it"),
+            (ca.client("root", Good::InTheFuture), "CertificateExpired", "not yet valid", "clocks"),
+            (wrong_use, "UnsupportedCertificate", "incompatible key usage", "clientAuth"),
+        ] {
+            for clients in [Clients::Required, Clients::Explained] {
+                let server = Plan::tls(settings(&ca, clients)).start();
+                let client = Client::new(&ca, Some(leaf.clone()));
+                let ((error, peer), took) = timed(client.refused(&server)).await;
+                assert!(error.contains(alert), "{error} is not {alert}");
+                assert!(took < AT_ONCE, "{took:?}");
+                let line = line_about(&peer).await;
+                assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
+                assert!(line["hint"].as_str().unwrap().contains(hint), "{line}");
+            }
+        }
+    });
+}
+
+/// A client that does not trust us tells us so: the log shows which names would have been right.
+#[test]
+fn a_client_that_dials_the_wrong_name_leaves_a_hint_in_the_log() {
+    block_on(async {
+        let (ca, other) = (Ca::new("ca"), Ca::new("other"));
+        let server = Plan::tls(settings(&ca, Clients::Explained)).start();
+        let wrong_name = Client { dials: "db.example", ..Client::new(&ca, None) };
+        let ((connected, peer), took) = timed(wrong_name.connect(&server)).await;
+        assert!(connected.is_err() && took < AT_ONCE, "{took:?}");
+        let line = line_about(&peer).await;
+        let hint = line["hint"].as_str().unwrap();
+        assert!(hint.contains("localhost, 127.0.0.1") && hint.contains("db.example"), "{hint}");
+        assert_eq!(line["server-name"], "db.example");
+        let (connected, peer) = Client::new(&other, None).connect(&server).await;
+        assert!(connected.is_err());
+        let line = line_about(&peer).await;
+        assert_eq!(line["error"], "remote error: tls: unknown certificate authority");
+        assert!(line["hint"].as_str().unwrap().contains("--cacert"), "{line}");
+    });
+}
+
+/// curl http:// on the TLS port: a page that says what is wrong, whole, before the connection closes.
+#[test]
+fn clear_http_on_the_tls_port_is_explained() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let server = Plan::tls(settings(&ca, Clients::Required)).start();
+        let body = "x".repeat(8_000);
+        let request =
+            format!("POST /v3/kv/range HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8000\r\n\r\n{body}");
+        let mut stream = server.tcp().await;
+        let peer = stream.local_addr().unwrap().to_string();
+        let (answer, took) = timed(async {
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            while !String::from_utf8_lossy(&answer).contains("strongroom env") {
+                let mut buffer = [0; 1024];
+                let read = stream.read(&mut buffer).await.unwrap();
+                assert!(read > 0, "closed early");
+                answer.extend_from_slice(&buffer[..read]);
+            }
+            answer
+        })
+        .await;
+        let answer = Answer::parse(&answer);
+        assert_eq!(answer.status, 400);
+        assert!(
+            answer.body.starts_with("Client sent an HTTP request to an HTTPS server.\n"),
+            "{}",
+            answer.body
+        );
+        assert!(took < AT_ONCE, "{took:?}");
+        let line = line_about(&peer).await;
+        assert_eq!(line["error"], "tls: first record does not look like a TLS handshake");
+        assert!(line["hint"].as_str().unwrap().contains("https://"), "{line}");
+    });
+}
+
+/// etcdctl with http:// on the TLS port: a gRPC status with the fix instead of silence, for every call it makes.
+#[test]
+fn clear_grpc_on_the_tls_port_is_explained() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let server = Plan::tls(settings(&ca, Clients::Required)).start();
+        let (called, took) = timed(async {
+            let mut sender = http2(server.tcp().await).await;
+            call(&mut sender, range("a")).await.unwrap()
+        })
+        .await;
+        assert_eq!(called.code, 9, "a code that clients do not retry: {called:?}");
+        assert!(called.message.contains("https://") && called.message.contains("--cacert"), "{called:?}");
+        assert!(took < AT_ONCE, "{took:?}");
+    });
+}
+
+/// A TLS client on a clear port gets an answer that Go's and curl's messages show, instead of a broken pipe.
+#[test]
+fn tls_on_a_clear_port_is_explained() {
+    block_on(async {
+        let server = Plan::clear().start();
+        let hello = [0x16, 0x03, 0x01, 0x00, 0x05, 0x01, 0x00, 0x00, 0x01, 0x00];
+        let mut stream = server.tcp().await;
+        let peer = stream.local_addr().unwrap().to_string();
+        stream.write_all(&hello).await.unwrap();
+        let mut answer = vec![0; 512];
+        let (read, took) = timed(stream.read(&mut answer)).await;
+        let answer = Answer::parse(&answer[..read.unwrap()]);
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.contains("http://") && took < AT_ONCE, "{took:?} {}", answer.body);
+        assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("clear-text port"));
+    });
+}
+
+/// Garbage ends in an alert and a line, and the next client is served.
+#[test]
+fn garbage_on_the_port_is_refused_and_harms_nobody() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let server = Plan::tls(settings(&ca, Clients::Anyone)).start();
+        for garbage in
+            [&b"\x00\x01\x02\x03"[..], b"SSH-2.0-OpenSSH\r\n", &[0xff; 4096], b"\x16\x03\x01\xff\xff\xff\xff"]
+        {
+            let mut stream = server.tcp().await;
+            let peer = stream.local_addr().unwrap().to_string();
+            stream.write_all(garbage).await.unwrap();
+            let mut answer = [0; 7];
+            let (read, took) = timed(stream.read_exact(&mut answer)).await;
+            assert!(read.is_ok() && answer[0] == 0x15, "an alert: {answer:?}");
+            assert!(took < AT_ONCE, "{took:?}");
+            assert!(line_about(&peer).await["hint"].is_string());
+        }
+        assert_eq!(Client::new(&ca, None).http(&server, "/health").await.status, 200);
+        assert_eq!(server.metrics.handshakes_failed.value(), 4);
+    });
+}
+
+/// A TLS record cut into single bytes is still a handshake: sniffing must not lose or reorder one.
+#[test]
+fn a_handshake_that_arrives_byte_by_byte_succeeds() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let server = Plan::clear().start();
+        let mut stream = server.tcp().await;
+        for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" {
+            stream.write_all(&[*byte]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        assert_eq!(Answer::parse(&answer).status, 200);
+        drop(ca);
+    });
+}
+
+/// A connection that never finishes its handshake is closed in its time, with a line that says which limit it was
+/// (CVE-2026-73500), wherever in the handshake it stops; others are served meanwhile.
+#[test]
+fn a_slow_handshake_is_cut_at_its_deadline() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let mut plan = Plan::tls(settings(&ca, Clients::Anyone));
+        plan.limits.handshake_deadline = Duration::from_millis(300);
+        let server = plan.start();
+        for opening in [&b""[..], b"\x16", b"\x16\x03\x01\x02\x00\x01", b"PRI * HT"] {
+            let mut stream = server.tcp().await;
+            let peer = stream.local_addr().unwrap().to_string();
+            stream.write_all(opening).await.unwrap();
+            assert_eq!(Client::new(&ca, None).http(&server, "/health").await.status, 200);
+            let (read, took) = timed(stream.read(&mut [0; 16])).await;
+            assert!(matches!(read, Ok(0) | Err(_)) && took < Duration::from_secs(5), "{read:?} {took:?}");
+            let line = line_about(&peer).await;
+            assert_eq!(line["error"], "tls handshake not finished within 300ms");
+        }
+    });
+}
+
+/// Thousands of idle connections must not keep out a client that means it: the oldest unfinished handshake goes first.
+#[test]
+fn too_many_unfinished_handshakes_cost_the_oldest() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let mut plan = Plan::tls(settings(&ca, Clients::Anyone));
+        plan.limits.workers = 1;
+        plan.limits.handshakes = 3;
+        let server = plan.start();
+        let mut idle = Vec::new();
+        for _ in 0..4 {
+            idle.push(server.tcp().await);
+        }
+        let mut buffer = [0; 1];
+        assert!(matches!(idle[0].read(&mut buffer).await, Ok(0) | Err(_)), "the oldest is cut");
+        assert_eq!(Client::new(&ca, None).http(&server, "/health").await.status, 200);
+        let last = tokio::time::timeout(Duration::from_millis(50), idle[3].read(&mut buffer)).await;
+        assert!(last.is_err(), "the youngest still has its time");
+    });
+}
+
+/// Established connections are not handshakes: however many there are, they are never cut by that bound.
+#[test]
+fn finished_handshakes_do_not_count_as_unfinished() {
+    block_on(async {
+        let mut plan = Plan::clear();
+        plan.limits.workers = 1;
+        plan.limits.handshakes = 2;
+        let server = plan.start();
+        let mut senders = Vec::new();
+        for _ in 0..6 {
+            let mut sender = http2(server.tcp().await).await;
+            assert_eq!(call(&mut sender, range("a")).await.unwrap().code, 0);
+            senders.push(sender);
+        }
+        for sender in &mut senders {
+            assert_eq!(call(sender, range("a")).await.unwrap().code, 0);
+        }
+    });
+}
+
+/// Beyond the limit a connection is closed at once, and the log says why; room that is freed is given again.
+#[test]
+fn connections_are_bounded() {
+    block_on(async {
+        let mut plan = Plan::clear();
+        plan.limits.connections = 2;
+        let server = plan.start();
+        let mut first = http2(server.tcp().await).await;
+        assert_eq!(call(&mut first, range("a")).await.unwrap().code, 0);
+        let second = server.tcp().await;
+        let mut third = server.tcp().await;
+        let peer = third.local_addr().unwrap().to_string();
+        assert!(matches!(third.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+        let line = line_about(&peer).await;
+        assert_eq!(line["limit"], 2, "{line}");
+        assert_eq!(server.metrics.connections_refused.value(), 1);
+        drop(second);
+        while server.running.as_ref().unwrap().connections() == 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(server.http("GET", "/health", "").await.status, 200);
+    });
+}
+
+/// Headers without end are refused, in HTTP/1 and HTTP/2, before they fill the memory.
+#[test]
+fn oversized_headers_are_refused() {
+    block_on(async {
+        let mut plan = Plan::clear();
+        plan.limits.header_bytes = 16 * 1024;
+        let server = plan.start();
+        let long = "x".repeat(64 * 1024);
+        let answer = server.http_with("GET", "/health", "", &format!("X-Long: {long}\r\n")).await;
+        assert_eq!(answer.status, 431);
+        let mut sender = http2(server.tcp().await).await;
+        let mut request = range("a");
+        for number in 0..40 {
+            request.headers_mut().insert(
+                ::http::HeaderName::from_bytes(format!("x-{number}").as_bytes()).unwrap(),
+                long[..1000].parse().unwrap(),
+            );
+        }
+        let refused = call(&mut sender, request).await;
+        assert!(refused.as_ref().map_or(true, |called| called.code != 0), "{refused:?}");
+        assert_eq!(server.http("GET", "/health", "").await.status, 200);
+    });
+}
+
+/// Headers that trickle in are cut at their deadline (slowloris).
+#[test]
+fn headers_that_never_end_are_cut() {
+    block_on(async {
+        let mut plan = Plan::clear();
+        plan.limits.header_deadline = Duration::from_millis(300);
+        let server = plan.start();
+        let mut stream = server.tcp().await;
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
+        let mut answer = Vec::new();
+        let (_, took) = timed(stream.read_to_end(&mut answer)).await;
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        assert!(answer.is_empty() || Answer::parse(&answer).status == 408);
+    });
+}
+
+/// One connection has a bounded number of requests under way; the next waits, and other connections are not concerned.
+#[test]
+fn streams_are_bounded() {
+    block_on(async {
+        let mut plan = Plan::clear();
+        plan.limits.concurrent_streams = 3;
+        let server = plan.start();
+        let mut sender = http2(server.tcp().await).await;
+        // The peer's bound is known once its settings have come.
+        assert_eq!(call(&mut sender, range("a")).await.unwrap().code, 0);
+        let mut hanging = tokio::task::JoinSet::new();
+        for _ in 0..3 {
+            let mut sender = sender.clone();
+            hanging.spawn(async move { call(&mut sender, range("hang")).await.map(|called| called.code) });
+        }
+        let method = server.metrics.calls.method("/etcdserverpb.KV/Range").unwrap();
+        while method.under_way() < 3 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let fourth = tokio::time::timeout(Duration::from_millis(200), call(&mut sender, range("a"))).await;
+        assert!(fourth.is_err(), "a fourth stream waits for room: {fourth:?}");
+        let mut other = http2(server.tcp().await).await;
+        assert_eq!(call(&mut other, range("a")).await.unwrap().code, 0);
+    });
+}
+
+fn written(directory: &std::path::Path, leaf: &Leaf, ca: &Ca) -> Settings {
+    let path = |name: &str| directory.join(name);
+    std::fs::write(path("tls.crt"), &leaf.certificate).unwrap();
+    std::fs::write(path("tls.key"), &leaf.key).unwrap();
+    std::fs::write(path("ca.crt"), &ca.pem).unwrap();
+    Settings {
+        client_ca: Some(Source::File(path("ca.crt"))),
+        clients: Clients::Required,
+        ..Settings::new(Source::File(path("tls.crt")), Source::File(path("tls.key")))
+    }
+}
+
+/// Certificates and CAs are exchanged while serving; a set that does not fit together changes nothing, so a mistake
+/// in a renewal never takes the member down.
+#[test]
+fn certificates_are_exchanged_while_serving_and_bad_ones_are_not() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (Ca::new("old"), Ca::new("new"));
+        let server = Plan::tls(written(directory.path(), &old.server(), &old)).start();
+        let running = || server.running.as_ref().unwrap();
+        let old_client = Client::new(&old, Some(old.client("root", Good::Now)));
+        let mut standing = http2(old_client.connect(&server).await.0.unwrap()).await;
+        assert!(matches!(running().reload()[0].result, Ok(crate::tls::Exchange::Same)));
+
+        let unfit = [
+            ("tls.key", new.server().key, "does not belong"),
+            ("tls.crt", "nonsense".to_owned(), "no certificate"),
+            ("ca.crt", String::new(), "no client CA bundle"),
+        ];
+        for (file, content, complaint) in unfit {
+            let good = std::fs::read(directory.path().join(file)).unwrap();
+            std::fs::write(directory.path().join(file), content).unwrap();
+            let results = running().reload();
+            let error = results[0].result.as_ref().unwrap_err();
+            assert!(error.to_string().contains(complaint) && error.to_string().contains(file), "{error}");
+            assert!(!error.hint().is_empty());
+            assert_eq!(old_client.http(&server, "/health").await.status, 200, "the old set still serves");
+            std::fs::write(directory.path().join(file), good).unwrap();
+        }
+
+        let ended = old.leaf("server", &["localhost"], ExtendedKeyUsagePurpose::ServerAuth, Good::InThePast);
+        written(directory.path(), &ended, &old);
+        assert!(matches!(running().reload()[0].result, Err(crate::tls::Error::Expired { .. })));
+
+        written(directory.path(), &new.server(), &new);
+        assert!(matches!(running().reload()[0].result, Ok(crate::tls::Exchange::Changed)));
+        let new_client = Client::new(&new, Some(new.client("root", Good::Now)));
+        assert_eq!(new_client.http(&server, "/health").await.status, 200);
+        assert!(old_client.connect(&server).await.0.is_err(), "the old certificate is gone");
+        assert_eq!(call(&mut standing, range("a")).await.unwrap().code, 0, "what stood stays");
+    });
+}
+
+/// Files that change are noticed without a signal.
+#[test]
+fn changed_files_are_noticed_without_a_signal() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, new) = (Ca::new("old"), Ca::new("new"));
+        let mut plan = Plan::tls(written(directory.path(), &old.server(), &old));
+        plan.limits.reload_interval = Duration::from_millis(20);
+        let server = plan.start();
+        written(directory.path(), &new.server(), &new);
+        let client = Client::new(&new, Some(new.client("root", Good::Now)));
+        let mut tries = 0;
+        while client.connect(&server).await.0.is_err() {
+            tries += 1;
+            assert!(tries < 500, "the change was not noticed");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(server.metrics.certificate_not_after.value() > 3_000_000_000, "the year 2090");
+    });
+}
+
+/// A revoked certificate is out as soon as the list is read, on every kind of listener (GHSA-3wh4-j44w-pg92); a list that
+/// the issuer did not sign is not believed.
+#[test]
+fn revoked_certificates_are_refused() {
+    block_on(async {
+        let (ca, other) = (Ca::new("ca"), Ca::new("ca"));
+        let revoked = ca.client("revoked", Good::Now);
+        let list = |issuer: &Ca| {
+            let entry = rcgen::RevokedCertParams {
+                serial_number: rcgen::SerialNumber::from_slice(&revoked.serial),
+                revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            };
+            let params = rcgen::CertificateRevocationListParams {
+                this_update: rcgen::date_time_ymd(2024, 1, 1),
+                next_update: rcgen::date_time_ymd(2090, 1, 1),
+                crl_number: rcgen::SerialNumber::from(1_u64),
+                issuing_distribution_point: None,
+                revoked_certs: vec![entry],
+                key_identifier_method: rcgen::KeyIdMethod::Sha256,
+            };
+            params.signed_by(&issuer.issuer).unwrap()
+        };
+        for serves in [Serves::Everything, Serves::Grpc, Serves::Http] {
+            for clients in [Clients::Required, Clients::Explained] {
+                let crl = Some(held("list.crl", &list(&ca).pem().unwrap()));
+                let server = Plan { serves, ..Plan::tls(Settings { crl, ..settings(&ca, clients) }) }.start();
+                let (error, peer) = Client::new(&ca, Some(revoked.clone())).refused(&server).await;
+                assert!(error.contains("CertificateRevoked"), "{error}");
+                assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("revocation list"));
+                let good = Client::new(&ca, Some(ca.client("still good", Good::Now)));
+                assert!(good.connect(&server).await.0.is_ok());
+            }
+        }
+        let forged = Some(held("list.crl", &list(&other).pem().unwrap()));
+        let server = Plan::tls(Settings { crl: forged, ..settings(&ca, Clients::Required) }).start();
+        let (error, _) = Client::new(&ca, Some(revoked.clone())).refused(&server).await;
+        assert!(!error.contains("CertificateRevoked"), "a forged list has no say: {error}");
+        // DER, as etcd takes it, is taken too.
+        let der = Source::Held("list.der", list(&ca).der().as_ref().into());
+        let server = Plan::tls(Settings { crl: Some(der), ..settings(&ca, Clients::Required) }).start();
+        assert!(
+            Client::new(&ca, Some(revoked.clone())).refused(&server).await.0.contains("CertificateRevoked")
+        );
+    });
+}
+
+/// Where names are listed, a good certificate with another name stays out.
+#[test]
+fn only_the_allowed_names_are_let_in() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        let with_host = ca.leaf("anybody", &["app.example"], usage.clone(), Good::Now);
+        let with_other_host = ca.leaf("anybody", &["xapp.example"], usage, Good::Now);
+        let by_name =
+            Settings { allowed_common_names: vec!["app".into()], ..settings(&ca, Clients::Required) };
+        let by_host =
+            Settings { allowed_hostnames: vec!["app.example".into()], ..settings(&ca, Clients::Required) };
+        for (settings, right, wrong) in [
+            (by_name, ca.client("app", Good::Now), ca.client("app2", Good::Now)),
+            (by_host, with_host, with_other_host),
+        ] {
+            let server = Plan::tls(settings).start();
+            assert_eq!(Client::new(&ca, Some(right)).http(&server, "/health").await.status, 200);
+            let (_, peer) = Client::new(&ca, Some(wrong)).refused(&server).await;
+            let line = line_about(&peer).await;
+            assert!(line["error"].as_str().unwrap().contains("none of the allowed names"), "{line}");
+        }
+    });
+}
+
+/// TLS 1.2 stays out unless it is asked for; who cannot do better learns why from the log.
+#[test]
+fn tls_1_2_is_refused_unless_asked_for() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        static TLS12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+        let old = Client { versions: &TLS12, ..Client::new(&ca, None) };
+        let server = Plan::tls(settings(&ca, Clients::Explained)).start();
+        let (connected, peer) = old.connect(&server).await;
+        assert!(connected.unwrap_err().to_string().contains("ProtocolVersion"));
+        assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("--tls-min-version"));
+        let asked = Settings { min_version: Version::Tls12, ..settings(&ca, Clients::Anyone) };
+        let server = Plan::tls(asked).start();
+        let stream = old.connect(&server).await.0.unwrap();
+        let suite = stream.get_ref().1.negotiated_cipher_suite().unwrap();
+        assert!(format!("{suite:?}").contains("ECDHE") && suite.tls13().is_none(), "{suite:?}");
+    });
+}
+
+/// A listener for scrapers and probes serves those and nothing else, whatever is asked.
+#[test]
+fn a_metrics_listener_serves_nothing_else() {
+    block_on(async {
+        let server = Plan { serves: Serves::Metrics, ..Plan::clear() }.start();
+        for path in ["/metrics", "/health", "/livez", "/readyz", "/readyz/non_learner"] {
+            assert_eq!(server.http("GET", path, "").await.status, 200, "{path}");
+        }
+        for path in ["/version", "/debug/vars", "/v3/kv/range", "/", "/etcdserverpb.KV/Range"] {
+            assert_eq!(server.http("GET", path, "").await.status, 404, "{path}");
+            assert_eq!(server.http("POST", path, "{}").await.status, 404, "{path}");
+        }
+        let mut sender = http2(server.tcp().await).await;
+        assert_ne!(call(&mut sender, range("a")).await.unwrap().code, 0, "no gRPC here");
+    });
+}
+
+/// With HTTP on an address of its own, neither serves the other's requests.
+#[test]
+fn split_listeners_serve_their_own_kind() {
+    block_on(async {
+        let grpc = Plan { serves: Serves::Grpc, ..Plan::clear() }.start();
+        assert_eq!(grpc.http("GET", "/health", "").await.status, 415);
+        assert_eq!(call(&mut http2(grpc.tcp().await).await, range("a")).await.unwrap().code, 0);
+        let http = Plan { serves: Serves::Http, ..Plan::clear() }.start();
+        assert_eq!(http.http("GET", "/health", "").await.status, 200);
+        assert_ne!(call(&mut http2(http.tcp().await).await, range("a")).await.unwrap().code, 0);
+    });
+}
+
+/// A unix socket serves like a port.
+#[test]
+fn a_unix_socket_serves_too() {
+    block_on(async {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let server = Plan::clear().start_at(Address::Unix(path.clone()));
+        let stream = tokio::net::UnixStream::connect(&path).await.unwrap();
+        let called = call(&mut http2(stream).await, range("who")).await.unwrap();
+        assert!(called.value().contains("peer: \"unix\""), "{}", called.value());
+        drop(server);
+    });
+}
+
+/// Calls are counted under etcd's names, bytes without framing, as its dashboards expect.
+#[test]
+fn calls_are_counted() {
+    block_on(async {
+        let server = Plan::clear().start();
+        let mut sender = http2(server.tcp().await).await;
+        call(&mut sender, range("a")).await.unwrap();
+        call(&mut sender, range("future")).await.unwrap();
+        let mut unknown = range("a");
+        *unknown.uri_mut() = "http://localhost/etcdserverpb.KV/Nonsense".parse().unwrap();
+        assert_eq!(call(&mut sender, unknown).await.unwrap().code, 12);
+        let text = server.http("GET", "/metrics", "").await.body;
+        let labels = "grpc_method=\"Range\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"";
+        for line in [
+            format!("grpc_server_started_total{{{labels}}} 2"),
+            format!("grpc_server_msg_received_total{{{labels}}} 2"),
+            format!("grpc_server_msg_sent_total{{{labels}}} 1"),
+            format!("grpc_server_handled_total{{grpc_code=\"OK\",{labels}}} 1"),
+            format!("grpc_server_handled_total{{grpc_code=\"OutOfRange\",{labels}}} 1"),
+            // RangeRequest{key: "a"} and {key: "future"}: a tag, a length and the key.
+            "etcd_network_client_grpc_received_bytes_total 11".to_owned(),
+        ] {
+            assert!(text.contains(&format!("{line}\n")), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("Nonsense"), "what a client makes up does not become a label");
+    });
+}
+
+/// Stopping lets a request under way finish, closes idle connections, and cuts what does not end within the grace.
+#[test]
+fn stopping_drains_and_then_cuts() {
+    block_on(async {
+        let mut server = Plan::clear().start();
+        let mut idle = http2(server.tcp().await).await;
+        assert_eq!(call(&mut idle, range("a")).await.unwrap().code, 0);
+        let running = server.running.take().unwrap();
+        let (stopped, took) =
+            timed(tokio::task::spawn_blocking(move || running.stop(Duration::from_secs(20)))).await;
+        stopped.unwrap();
+        assert!(took < Duration::from_secs(5), "idle connections do not hold it up: {took:?}");
+        assert!(tokio::net::TcpStream::connect(&server.address).await.is_err(), "nobody listens any more");
+
+        let mut server = Plan::clear().start();
+        let mut sender = http2(server.tcp().await).await;
+        let hanging = tokio::spawn(async move { call(&mut sender, range("hang")).await });
+        while server.metrics.calls.method("/etcdserverpb.KV/Range").unwrap().under_way() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let running = server.running.take().unwrap();
+        let stop = tokio::task::spawn_blocking(move || running.stop(Duration::from_millis(300)));
+        let (stopped, took) = timed(stop).await;
+        stopped.unwrap();
+        assert!(took >= Duration::from_millis(300), "the grace is given: {took:?}");
+        assert!(took < Duration::from_secs(5), "and no more: {took:?}");
+        assert!(hanging.await.unwrap().is_err());
+    });
+}

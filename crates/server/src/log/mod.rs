@@ -197,6 +197,13 @@ fn subscriber(
     (Registry::default().with(filter).with(lines), Control { filter: handle })
 }
 
+/// Writes JSON to this writer, for the whole test process.
+#[cfg(test)]
+pub(crate) fn start_for_tests(writer: Box<dyn Write + Send>) {
+    let settings = Settings { level: Level::Debug, format: Format::Json, outputs: Vec::new() };
+    tracing::subscriber::set_global_default(subscriber(&settings, vec![writer]).0).expect("set once");
+}
+
 /// Writes a line for each event.
 struct Lines {
     format: Format,

@@ -87,6 +87,13 @@ impl Method {
         self.started.inc();
     }
 
+    /// Calls that began and have not ended.
+    #[must_use]
+    pub fn under_way(&self) -> u64 {
+        let handled = self.handled.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        self.started.value().saturating_sub(handled)
+    }
+
     /// A message came in.
     pub fn received(&self, messages: u64) {
         self.received.add(messages);
