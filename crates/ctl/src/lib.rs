@@ -1,1 +1,70 @@
-//! Command families, online over gRPC and offline on a data directory.
+//! Command families, online over gRPC: what a person types, and what the member answers, in etcdctl's words.
+//!
+//! Owns the command line of these commands, the connection to a member, the forms of output and the explanations of what
+//! goes wrong. Never a library API for others: the binary calls [`run`], or builds [`Global`] and [`Command`] into its own
+//! command line and calls [`execute`]. Exit codes are in [`Code`].
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod command;
+mod connect;
+mod exit;
+mod print;
+mod profile;
+mod settings;
+
+pub use command::Command;
+pub use connect::certificate::Certificate;
+pub use connect::explain::{Explanation, FileFault, Material, Scene, Stage, Trouble, explain};
+pub use exit::{Code, Failure};
+pub use print::{Format, Notation};
+pub use profile::{Error as ProfileError, Profile};
+pub use settings::Global;
+
+use clap::{CommandFactory, Parser};
+use settings::{Settings, Surroundings};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The whole command line, where no other commands stand beside these.
+#[derive(Parser, Debug)]
+#[command(name = "strongroom", about = "Talk to a member of a cluster", infer_subcommands = true, version)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Reads the arguments, the program's name first, and runs the command to its end.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => execute(&cli.global, cli.command, &mut Cli::command()),
+        Err(error) => {
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { Code::Error as u8 } else { 0 })
+        }
+    }
+}
+
+/// Runs a command to its end. `root` is the whole command line of the program, which completions are made from.
+pub fn execute(global: &Global, command: Command, root: &mut clap::Command) -> ExitCode {
+    match attempt(global, command, root) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                eprintln!("{failure}");
+            }
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn attempt(global: &Global, command: Command, root: &mut clap::Command) -> Result<(), Failure> {
+    let settings = Settings::resolve(global, &Surroundings { variable: &|name| std::env::var_os(name) })?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::error(format!("no runtime: {error}")))?;
+    runtime.block_on(command::run(command, settings, root))
+}

@@ -1,0 +1,177 @@
+//! The commands, one file each, with etcdctl's names, options and words.
+//!
+//! A command checks its arguments before it connects, prints what the member answered, and knows nothing of transports.
+
+pub(crate) mod alarm;
+pub(crate) mod compaction;
+pub(crate) mod completion;
+pub(crate) mod defrag;
+pub(crate) mod del;
+pub(crate) mod downgrade;
+pub(crate) mod elect;
+pub(crate) mod endpoint;
+pub(crate) mod env;
+pub(crate) mod get;
+pub(crate) mod lease;
+pub(crate) mod lock;
+pub(crate) mod member;
+pub(crate) mod move_leader;
+pub(crate) mod put;
+pub(crate) mod range;
+pub(crate) mod session;
+pub(crate) mod txn;
+pub(crate) mod version;
+pub(crate) mod watch;
+
+use crate::connect::Client;
+use crate::exit::Failure;
+use crate::print::text::quote;
+use crate::settings::Settings;
+use clap::Subcommand;
+use std::ffi::OsStr;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+/// Every command of this crate.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Read a key or a range of keys
+    Get(get::Get),
+    /// Write a key
+    Put(put::Put),
+    /// Remove a key or a range of keys
+    Del(del::Del),
+    /// Do several things at once, or others instead, depending on comparisons
+    Txn(txn::Txn),
+    /// Print changes of a key or a range of keys as they happen
+    Watch(watch::Watch),
+    /// Keys that end by themselves: grant, revoke, ask about and renew leases
+    #[command(subcommand)]
+    Lease(lease::Lease),
+    /// Forget the history before a revision
+    #[command(visible_alias = "compact")]
+    Compaction(compaction::Compaction),
+    /// Health, state and hash of the members
+    #[command(subcommand)]
+    Endpoint(endpoint::Endpoints),
+    /// List and end alarms
+    #[command(subcommand)]
+    Alarm(alarm::Alarm),
+    /// List and change the members of the cluster
+    #[command(subcommand)]
+    Member(member::Member),
+    /// Give free space back to the disk
+    Defrag(defrag::Defrag),
+    /// Hold a lock, perhaps while a program runs
+    Lock(lock::Lock),
+    /// Stand for election, or watch who is elected
+    Elect(elect::Elect),
+    /// Hand the leadership to another member
+    MoveLeader(move_leader::MoveLeader),
+    /// Prepare or end a downgrade of the cluster
+    #[command(subcommand)]
+    Downgrade(downgrade::Downgrade),
+    /// Print settings for etcdctl and other clients: eval "$(strongroom env)"
+    Env(env::Env),
+    /// Print completions for a shell
+    Completion(completion::Completion),
+    /// Print the versions of this program and of the API
+    Version,
+}
+
+/// Runs one command to its end. `root` is the whole command line, for completions.
+pub(crate) async fn run(
+    command: Command,
+    settings: Settings,
+    root: &mut clap::Command,
+) -> Result<(), Failure> {
+    let settings = Arc::new(settings);
+    match command {
+        Command::Get(get) => get.run(&settings).await,
+        Command::Put(put) => put.run(&settings).await,
+        Command::Del(del) => del.run(&settings).await,
+        Command::Txn(txn) => txn.run(&settings).await,
+        Command::Watch(watch) => watch.run(&settings).await,
+        Command::Lease(lease) => lease.run(&settings).await,
+        Command::Compaction(compaction) => compaction.run(&settings).await,
+        Command::Endpoint(endpoint) => endpoint.run(&settings).await,
+        Command::Alarm(alarm) => alarm.run(&settings).await,
+        Command::Member(member) => member.run(&settings).await,
+        Command::Defrag(defrag) => defrag.run(&settings).await,
+        Command::Lock(lock) => lock.run(&settings).await,
+        Command::Elect(elect) => elect.run(&settings).await,
+        Command::MoveLeader(leader) => leader.run(&settings).await,
+        Command::Downgrade(downgrade) => downgrade.run(&settings).await,
+        Command::Env(env) => env.run(&settings),
+        Command::Completion(completion) => completion.run(root),
+        Command::Version => version::run(),
+    }
+}
+
+/// Writes to standard output. A reader that has enough, as `head` does, ends the program in silence.
+pub(crate) fn emit(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Failure::silent(0)
+        } else {
+            Failure::error(format!("standard output: {error}"))
+        }
+    })
+}
+
+/// Writes lines to standard output.
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
+    emit(format!("{text}\n").as_bytes())
+}
+
+/// Prints an answer in the chosen form.
+pub(crate) fn show(client: &Client, answer: &crate::print::Answer<'_>) -> Result<(), Failure> {
+    emit(&client.printer.render(answer)?)
+}
+
+/// The bytes of an argument: keys and values need not be text.
+pub(crate) fn raw(argument: &OsStr) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(argument.as_bytes())
+}
+
+/// Reads a number as Go's `ParseInt` does, with its words for what is wrong.
+pub(crate) fn parse_int(text: &str, radix: u32) -> Result<i64, String> {
+    i64::from_str_radix(text, radix).map_err(|error| number_fault("ParseInt", text, &error))
+}
+
+/// Reads an unsigned number, as above.
+pub(crate) fn parse_uint(text: &str, radix: u32) -> Result<u64, String> {
+    if text.starts_with('+') {
+        return Err(format!("strconv.ParseUint: parsing {}: invalid syntax", quote(text.as_bytes())));
+    }
+    u64::from_str_radix(text, radix).map_err(|error| number_fault("ParseUint", text, &error))
+}
+
+fn number_fault(function: &str, text: &str, error: &std::num::ParseIntError) -> String {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let reason = if matches!(error.kind(), PosOverflow | NegOverflow) {
+        "value out of range"
+    } else {
+        "invalid syntax"
+    };
+    format!("strconv.{function}: parsing {}: {reason}", quote(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers are read as etcdctl reads them, and refused in its words: scripts look for them.
+    #[test]
+    fn numbers_are_refused_in_gos_words() {
+        assert_eq!(parse_int("-7f", 16), Ok(-127));
+        assert_eq!(parse_int("x\n", 10).unwrap_err(), r#"strconv.ParseInt: parsing "x\n": invalid syntax"#);
+        assert_eq!(parse_int("", 16).unwrap_err(), r#"strconv.ParseInt: parsing "": invalid syntax"#);
+        assert!(parse_int("9223372036854775808", 10).unwrap_err().ends_with("value out of range"));
+        assert_eq!(parse_uint("ffffffffffffffff", 16), Ok(u64::MAX));
+        assert!(parse_uint("-1", 16).unwrap_err().ends_with("invalid syntax"));
+        assert!(parse_uint("+1", 16).unwrap_err().ends_with("invalid syntax"));
+    }
+}

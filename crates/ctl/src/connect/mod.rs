@@ -1,0 +1,312 @@
+//! The way to a member: endpoints, certificates, the connection, and words for what stands in the way.
+//!
+//! A [`Client`] is one HTTP/2 channel to the first endpoint that can be reached. Its owner is the command. Failures are
+//! explained from what the transport saw (`stream`), not from what HTTP/2 made of it.
+
+pub(crate) mod certificate;
+mod dial;
+pub(crate) mod endpoint;
+pub(crate) mod explain;
+mod stream;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use crate::exit::{Code, Failure};
+use crate::print::Printer;
+use crate::settings::{Credentials, Settings, Verification};
+use dial::Dialer;
+use endpoint::{Endpoint, Scheme};
+use explain::{Scene, Stage, Trouble, explain};
+use hyper_util::rt::TokioIo;
+use proto::etcdserverpb as pb;
+use std::error::Error as _;
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use stream::{Observed, Record};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Uri};
+use tonic::{Code as Status, Request, Response};
+
+/// A connection to one member.
+#[derive(Clone)]
+pub(crate) struct Client {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) printer: Printer,
+    channel: Channel,
+    dialer: Dialer,
+    record: Arc<Record>,
+    token: Option<MetadataValue<Ascii>>,
+}
+
+impl Client {
+    /// Connects to the first endpoint that can be reached.
+    ///
+    /// # Errors
+    /// None can; the explanation is that of the last one.
+    pub(crate) async fn connect(settings: &Arc<Settings>) -> Result<Self, Failure> {
+        let mut failure = Failure::error("no endpoints");
+        for endpoint in &settings.endpoints {
+            match Self::connect_to(settings, endpoint).await {
+                Ok(client) => return Ok(client),
+                Err(next) => {
+                    if settings.chatty {
+                        eprintln!("{}: {}", endpoint.written, next.message);
+                    }
+                    failure = next;
+                }
+            }
+        }
+        Err(failure)
+    }
+
+    /// Connects to this endpoint and no other.
+    pub(crate) async fn connect_to(settings: &Arc<Settings>, endpoint: &Endpoint) -> Result<Self, Failure> {
+        warn(settings, endpoint);
+        let fail = |trouble: &Trouble, dialer: Option<&Dialer>| {
+            Failure::connection(explain(trouble, &scene(settings, endpoint, dialer)))
+        };
+        let dialer = Dialer::new(endpoint.clone(), settings).map_err(|trouble| fail(&trouble, None))?;
+        let record = Arc::new(Record::default());
+        let first = dialer.dial(&record).await.map_err(|trouble| fail(&trouble, Some(&dialer)))?;
+        let channel = channel(settings, &dialer, &record, first)
+            .map_err(|reason| fail(&Trouble::Endpoint(reason), Some(&dialer)))?;
+        let printer = Printer { format: settings.format, notation: settings.notation, ..Printer::default() };
+        let mut client =
+            Self { settings: Arc::clone(settings), printer, channel, dialer, record, token: None };
+        client.token = client.authenticate().await?;
+        Ok(client)
+    }
+
+    async fn authenticate(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let token = match &self.settings.credentials {
+            Credentials::None => return Ok(None),
+            Credentials::Token(token) => token.clone(),
+            Credentials::Password { name, password } => {
+                let request = pb::AuthenticateRequest { name: name.clone(), password: password.clone() };
+                let mut auth = pb::auth_client::AuthClient::new(self.channel.clone());
+                match self.call(auth.authenticate(request)).await {
+                    Ok(answer) => answer.token,
+                    Err(failure) if failure.message == "etcdserver: authentication is not enabled" => {
+                        return Ok(None);
+                    }
+                    Err(failure) => return Err(failure),
+                }
+            }
+        };
+        MetadataValue::try_from(token)
+            .map(Some)
+            .map_err(|_| Failure::arguments("the token holds unprintable characters"))
+    }
+
+    /// A request with our token.
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("token", token.clone());
+        }
+        request
+    }
+
+    /// A request that only a member with a leader may answer.
+    pub(crate) fn request_with_leader<T>(&self, message: T) -> Request<T> {
+        let mut request = self.request(message);
+        request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+        request
+    }
+
+    /// Waits for an answer, at most as long as a command may take.
+    pub(crate) async fn call<T>(
+        &self,
+        answer: impl Future<Output = Result<Response<T>, tonic::Status>>,
+    ) -> Result<T, Failure> {
+        self.call_within(self.settings.command_timeout, answer).await
+    }
+
+    /// Waits for an answer that may take this long.
+    pub(crate) async fn call_within<T>(
+        &self,
+        limit: Duration,
+        answer: impl Future<Output = Result<Response<T>, tonic::Status>>,
+    ) -> Result<T, Failure> {
+        match tokio::time::timeout(limit, answer).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(self.failure(&status).await),
+            Err(_) => match self.record.trouble() {
+                None if !self.record.was_good() => Err(self.explained(&self.dialer.diagnose().await)),
+                Some(trouble) => Err(self.explained(&trouble)),
+                None => Err(self.explained(&Trouble::Timeout(Stage::Answer, limit))),
+            },
+        }
+    }
+
+    /// What a status means: the server's own words, or an explanation where the transport failed.
+    pub(crate) async fn failure(&self, status: &tonic::Status) -> Failure {
+        if self.is_lost(status) {
+            let trouble = match self.record.trouble() {
+                Some(trouble @ Trouble::Closed(_)) if !self.record.was_good() => Err(trouble),
+                Some(trouble) => Ok(trouble),
+                None => Err(Trouble::Closed(Stage::Answer)),
+            };
+            let trouble = match trouble {
+                Ok(trouble) => trouble,
+                Err(_) => self.dialer.diagnose().await,
+            };
+            return self.explained(&trouble);
+        }
+        refused(status)
+    }
+
+    /// Whether the status is the transport's and not the server's.
+    pub(crate) fn is_lost(&self, status: &tonic::Status) -> bool {
+        let local = matches!(
+            status.code(),
+            Status::Unavailable | Status::Unknown | Status::Internal | Status::Cancelled
+        );
+        local
+            && (status.source().is_some()
+                || self.record.trouble().is_some_and(|t| !matches!(t, Trouble::Closed(_))))
+    }
+
+    fn explained(&self, trouble: &Trouble) -> Failure {
+        let scene = scene(&self.settings, &self.dialer.endpoint, Some(&self.dialer));
+        Failure::connection(explain(trouble, &scene))
+    }
+
+    /// The endpoint in use, as it was written.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.dialer.endpoint.written
+    }
+}
+
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident: $module:ident::$client:ident),+ $(,)?) => {
+        impl Client {
+            $(
+                $(#[$doc])*
+                pub(crate) fn $name(&self) -> pb::$module::$client<Channel> {
+                    pb::$module::$client::new(self.channel.clone())
+                        .max_decoding_message_size(self.settings.receive_bytes_max)
+                        .max_encoding_message_size(self.settings.request_bytes_max)
+                }
+            )+
+        }
+    };
+}
+
+services! {
+    /// Keys.
+    kv: kv_client::KvClient,
+    /// Changes.
+    watch: watch_client::WatchClient,
+    /// Leases.
+    lease: lease_client::LeaseClient,
+    /// Members.
+    cluster: cluster_client::ClusterClient,
+    /// One member's state.
+    maintenance: maintenance_client::MaintenanceClient,
+}
+
+/// The server's own words, with a hint where etcd's words need one.
+fn refused(status: &tonic::Status) -> Failure {
+    let failure = Failure::error(status.message());
+    let hint = match status.message() {
+        "etcdserver: permission denied" => {
+            "this identity lacks the right to that key range; an administrator can grant it"
+        }
+        "etcdserver: mvcc: database space exceeded" => {
+            "free space: compact and delete, then strongroom alarm disarm; or raise the quota"
+        }
+        "etcdserver: requested lease not found" => {
+            "lease identifiers are hexadecimal; see strongroom lease list"
+        }
+        "etcdserver: mvcc: required revision has been compacted" => {
+            "that part of the history is gone; ask without --rev, or for a newer revision"
+        }
+        "etcdserver: mvcc: required revision is a future revision" => {
+            "see the present revision: strongroom get x -w fields"
+        }
+        "etcdserver: no leader" => {
+            "the cluster has lost its majority: look at strongroom endpoint status --cluster"
+        }
+        "etcdserver: request is too large" => {
+            "the server limits requests; split it, or raise --max-request-bytes there"
+        }
+        "etcdserver: user name is empty" | "etcdserver: invalid auth token" => {
+            "log in with --user, or show a client certificate"
+        }
+        _ => return failure,
+    };
+    failure.hinting(hint)
+}
+
+fn scene(settings: &Settings, endpoint: &Endpoint, dialer: Option<&Dialer>) -> Scene {
+    let trust = dialer.and_then(|dialer| dialer.trust.as_ref());
+    Scene {
+        server: trust.and_then(|trust| trust.seen.certificate()),
+        ours: trust.and_then(|trust| trust.ours.clone()),
+        now: Some(SystemTime::now()),
+        ..settings.scene(endpoint)
+    }
+}
+
+/// Says aloud what gives up security.
+fn warn(settings: &Settings, endpoint: &Endpoint) {
+    if settings.verification == Verification::DangerouslySkipped && endpoint.scheme != Scheme::Clear {
+        eprintln!("warning: --insecure-skip-tls-verify: {} need not prove who it is", endpoint.written);
+    }
+    if endpoint.scheme == Scheme::Clear && !endpoint.is_local() {
+        eprintln!(
+            "warning: {} is clear text: anyone in between can read and change everything",
+            endpoint.written
+        );
+    }
+}
+
+type First = Arc<Mutex<Option<Observed>>>;
+
+/// A channel that begins with the connection that stands, and makes new ones as needed.
+fn channel(
+    settings: &Settings,
+    dialer: &Dialer,
+    record: &Arc<Record>,
+    first: Observed,
+) -> Result<Channel, String> {
+    let authority = dialer.endpoint.authority();
+    let scheme = if dialer.trust.is_some() { "https" } else { "http" };
+    let origin: Uri = format!("{scheme}://{authority}").parse().map_err(|error| format!("{error}"))?;
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{authority}"))
+        .map_err(|error| error.to_string())?
+        .origin(origin)
+        .http2_keep_alive_interval(settings.keepalive_time.max(Duration::from_secs(1)))
+        .keep_alive_timeout(settings.keepalive_timeout)
+        .initial_stream_window_size(8 * 1024 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024);
+    let first: First = Arc::new(Mutex::new(Some(first)));
+    let (dialer, record) = (dialer.clone(), Arc::clone(record));
+    let connector = tower::service_fn(move |_: Uri| {
+        let (first, dialer, record) = (Arc::clone(&first), dialer.clone(), Arc::clone(&record));
+        async move {
+            let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let stream = match ready {
+                Some(stream) => stream,
+                None => dialer.dial(&record).await.map_err(|trouble| {
+                    record.note(trouble.clone());
+                    std::io::Error::other(format!("{trouble:?}"))
+                })?,
+            };
+            Ok::<_, std::io::Error>(TokioIo::new(stream))
+        }
+    });
+    Ok(endpoint.connect_with_connector_lazy(connector))
+}
+
+impl Failure {
+    /// The code that etcdctl uses where it reports through its connection, as lease commands do.
+    #[must_use]
+    pub(crate) fn as_connection(self) -> Self {
+        self.coded(Code::Connection)
+    }
+}

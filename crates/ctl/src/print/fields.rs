@@ -1,0 +1,223 @@
+//! Answers as one `"Name" : value` per line, for scripts that cut lines rather than parse JSON.
+//!
+//! With hex, identifiers are written as sixteen digits; keys and values stay quoted text either way.
+
+use super::text::quote;
+use super::{alarm_name, event_name};
+use crate::command::endpoint::{Hash, Health, State};
+use proto::{etcdserverpb as pb, mvccpb};
+use std::fmt::{Display, Write};
+
+/// How identifiers are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ids {
+    Decimal,
+    Hex,
+}
+
+/// Collects the lines of one answer.
+pub(super) struct Fields {
+    ids: Ids,
+    out: String,
+}
+
+impl Fields {
+    pub(super) fn new(ids: Ids) -> Self {
+        Self { ids, out: String::new() }
+    }
+
+    pub(super) fn finish(self) -> String {
+        self.out
+    }
+
+    fn field(&mut self, name: &str, value: impl Display) {
+        let _ = writeln!(self.out, "\"{name}\" : {value}");
+    }
+
+    fn text(&mut self, name: &str, value: &[u8]) {
+        self.field(name, quote(value));
+    }
+
+    fn blank(&mut self) {
+        self.out.push('\n');
+    }
+
+    fn id(&mut self, name: &str, id: u64) {
+        match self.ids {
+            Ids::Decimal => self.field(name, id),
+            Ids::Hex => self.field(name, format_args!("{id:x}")),
+        }
+    }
+
+    fn lease(&mut self, name: &str, id: i64) {
+        match self.ids {
+            Ids::Decimal => self.field(name, id),
+            Ids::Hex => self.field(name, format_args!("{id:016x}")),
+        }
+    }
+
+    /// The header; a revision only where there is one. A missing header shows as zeros.
+    pub(super) fn header(&mut self, header: Option<&pb::ResponseHeader>) {
+        let header = header.copied().unwrap_or_default();
+        self.id("ClusterID", header.cluster_id);
+        self.id("MemberID", header.member_id);
+        if header.revision > 0 {
+            self.field("Revision", header.revision);
+        }
+        self.field("RaftTerm", header.raft_term);
+    }
+
+    fn pair(&mut self, prefix: &str, kv: &mvccpb::KeyValue) {
+        self.text(&format!("{prefix}Key"), &kv.key);
+        self.field(&format!("{prefix}CreateRevision"), kv.create_revision);
+        self.field(&format!("{prefix}ModRevision"), kv.mod_revision);
+        self.field(&format!("{prefix}Version"), kv.version);
+        self.text(&format!("{prefix}Value"), &kv.value);
+        self.lease(&format!("{prefix}Lease"), kv.lease);
+    }
+
+    pub(super) fn range(&mut self, answer: &pb::RangeResponse) {
+        self.header(answer.header.as_ref());
+        for kv in &answer.kvs {
+            self.pair("", kv);
+        }
+        self.field("More", answer.more);
+        self.field("Count", answer.count);
+    }
+
+    pub(super) fn put(&mut self, answer: &pb::PutResponse) {
+        self.header(answer.header.as_ref());
+        if let Some(kv) = &answer.prev_kv {
+            self.pair("Prev", kv);
+        }
+    }
+
+    pub(super) fn delete(&mut self, answer: &pb::DeleteRangeResponse) {
+        self.header(answer.header.as_ref());
+        self.field("Deleted", answer.deleted);
+        for kv in &answer.prev_kvs {
+            self.pair("Prev", kv);
+        }
+    }
+
+    pub(super) fn txn(&mut self, answer: &pb::TxnResponse) {
+        use pb::response_op::Response;
+        self.header(answer.header.as_ref());
+        self.field("Succeeded", answer.succeeded);
+        for op in &answer.responses {
+            match &op.response {
+                Some(Response::ResponseRange(r)) => self.range(r),
+                Some(Response::ResponsePut(r)) => self.put(r),
+                Some(Response::ResponseDeleteRange(r)) => self.delete(r),
+                Some(Response::ResponseTxn(r)) => self.txn(r),
+                None => self.text("Unknown", b""),
+            }
+        }
+    }
+
+    pub(super) fn watch(&mut self, answer: &pb::WatchResponse) {
+        self.header(answer.header.as_ref());
+        for event in &answer.events {
+            self.field("Type", event_name(event.r#type));
+            if let Some(kv) = &event.prev_kv {
+                self.pair("Prev", kv);
+            }
+            self.pair("", &event.kv.clone().unwrap_or_default());
+        }
+    }
+
+    pub(super) fn grant(&mut self, answer: &pb::LeaseGrantResponse) {
+        self.header(answer.header.as_ref());
+        self.lease("ID", answer.id);
+        self.field("TTL", answer.ttl);
+    }
+
+    pub(super) fn keep_alive(&mut self, answer: &pb::LeaseKeepAliveResponse) {
+        self.header(answer.header.as_ref());
+        self.lease("ID", answer.id);
+        self.field("TTL", answer.ttl);
+    }
+
+    pub(super) fn time_to_live(&mut self, answer: &pb::LeaseTimeToLiveResponse) {
+        self.header(answer.header.as_ref());
+        self.lease("ID", answer.id);
+        self.field("TTL", answer.ttl);
+        self.field("GrantedTTL", answer.granted_ttl);
+        for key in &answer.keys {
+            self.text("Key", key);
+        }
+    }
+
+    pub(super) fn leases(&mut self, answer: &pb::LeaseLeasesResponse) {
+        self.header(answer.header.as_ref());
+        for lease in &answer.leases {
+            self.lease("ID", lease.id);
+        }
+    }
+
+    pub(super) fn members(&mut self, answer: &pb::MemberListResponse) {
+        self.header(answer.header.as_ref());
+        for member in &answer.members {
+            self.id("ID", member.id);
+            self.text("Name", member.name.as_bytes());
+            for url in &member.peer_ur_ls {
+                self.text("PeerURL", url.as_bytes());
+            }
+            for url in &member.client_ur_ls {
+                self.text("ClientURL", url.as_bytes());
+            }
+            self.field("IsLearner", member.is_learner);
+            self.blank();
+        }
+    }
+
+    pub(super) fn alarm(&mut self, answer: &pb::AlarmResponse) {
+        self.header(answer.header.as_ref());
+        for alarm in &answer.alarms {
+            self.id("MemberID", alarm.member_id);
+            self.field("AlarmType", alarm_name(alarm.alarm));
+            self.blank();
+        }
+    }
+
+    pub(super) fn health(&mut self, list: &[Health]) {
+        for health in list {
+            self.text("Endpoint", health.endpoint.as_bytes());
+            self.field("Health", health.healthy);
+            self.field("Took", &health.took);
+            self.field("Error", &health.error);
+            self.blank();
+        }
+    }
+
+    pub(super) fn status(&mut self, list: &[State]) {
+        for State { endpoint, answer } in list {
+            let downgrade = answer.downgrade_info.clone().unwrap_or_default();
+            self.header(answer.header.as_ref());
+            self.text("Version", answer.version.as_bytes());
+            self.text("StorageVersion", answer.storage_version.as_bytes());
+            self.field("DBSize", answer.db_size);
+            self.field("DBSizeInUse", answer.db_size_in_use);
+            self.field("DBSizeQuota", answer.db_size_quota);
+            self.field("Leader", answer.leader);
+            self.field("IsLearner", answer.is_learner);
+            self.field("RaftIndex", answer.raft_index);
+            self.field("RaftAppliedIndex", answer.raft_applied_index);
+            self.field("Errors", format_args!("[{}]", answer.errors.join(" ")));
+            self.text("Endpoint", endpoint.as_bytes());
+            self.text("DowngradeTargetVersion", downgrade.target_version.as_bytes());
+            self.field("DowngradeEnabled", downgrade.enabled);
+            self.blank();
+        }
+    }
+
+    pub(super) fn hash(&mut self, list: &[Hash]) {
+        for Hash { endpoint, answer } in list {
+            self.header(answer.header.as_ref());
+            self.text("Endpoint", endpoint.as_bytes());
+            self.field("Hash", answer.hash);
+            self.field("HashRevision", answer.hash_revision);
+            self.blank();
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Answers in the forms that etcdctl prints: simple, json, fields, table, protobuf.
+//!
+//! A [`Printer`] turns one answer into bytes for standard output and nothing else; it never fails half way, because what a
+//! form does not know is refused before anything is written. What each form prints is recorded from the real etcdctl in
+//! `testdata/printed.json`.
+
+mod fields;
+mod json;
+mod simple;
+mod table;
+pub(crate) mod text;
+
+#[cfg(test)]
+mod tests;
+
+use crate::command::endpoint::{Hash, Health, State};
+use crate::exit::Failure;
+use fields::Fields;
+use prost::Message;
+use proto::{etcdserverpb as pb, mvccpb};
+pub(crate) use simple::Shown;
+use simple::{Data, Simple};
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Plain text.
+    #[default]
+    Simple,
+    /// One line of JSON.
+    Json,
+    /// A boxed table; only answers about members and endpoints have one.
+    Table,
+    /// One `"Name" : value` per line.
+    Fields,
+    /// The message's own bytes.
+    Protobuf,
+}
+
+impl Format {
+    /// Reads the value of `--write-out`.
+    ///
+    /// # Errors
+    /// The name is not one of the five.
+    pub fn parse(name: &str) -> Result<Self, Failure> {
+        Ok(match name {
+            "simple" => Self::Simple,
+            "json" => Self::Json,
+            "table" => Self::Table,
+            "fields" => Self::Fields,
+            "protobuf" => Self::Protobuf,
+            _ => {
+                return Err(Failure::feature("unsupported output format")
+                    .hinting("choose one of simple, json, table, fields, protobuf"));
+            }
+        })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Json => "json",
+            Self::Table => "table",
+            Self::Fields => "fields",
+            Self::Protobuf => "protobuf",
+        }
+    }
+}
+
+/// How bytes and identifiers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Notation {
+    /// Keys and values as they are, identifiers in decimal.
+    #[default]
+    Plain,
+    /// Keys and values as `\x..`, identifiers in hexadecimal, where the form allows it.
+    Hex,
+}
+
+/// Whether the keys of a lease are part of its simple form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    Shown,
+    Hidden,
+}
+
+/// An answer and what its simple form says about the request.
+pub(crate) enum Answer<'a> {
+    Range(&'a pb::RangeResponse),
+    Put(&'a pb::PutResponse),
+    Delete(&'a pb::DeleteRangeResponse),
+    Txn(&'a pb::TxnResponse),
+    Watch(&'a pb::WatchResponse),
+    Grant(&'a pb::LeaseGrantResponse),
+    Revoke(i64, &'a pb::LeaseRevokeResponse),
+    KeepAlive(&'a pb::LeaseKeepAliveResponse),
+    TimeToLive(&'a pb::LeaseTimeToLiveResponse, Keys),
+    Leases(&'a pb::LeaseLeasesResponse),
+    Members(&'a pb::MemberListResponse),
+    MemberAdd(&'a pb::MemberAddResponse),
+    MemberRemove(u64, &'a pb::MemberRemoveResponse),
+    MemberUpdate(u64, &'a pb::MemberUpdateResponse),
+    MemberPromote(u64, &'a pb::MemberPromoteResponse),
+    Alarm(&'a pb::AlarmResponse),
+    MoveLeader(u64, u64, &'a pb::MoveLeaderResponse),
+    Downgrade(&'static str, &'a pb::DowngradeResponse),
+    Health(&'a [Health]),
+    Status(&'a [State]),
+    Hash(&'a [Hash]),
+}
+
+/// Turns answers into output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Printer {
+    pub(crate) format: Format,
+    pub(crate) notation: Notation,
+    pub(crate) shown: Shown,
+}
+
+impl Printer {
+    /// The bytes for standard output.
+    pub(crate) fn render(&self, answer: &Answer<'_>) -> Result<Vec<u8>, Failure> {
+        match self.format {
+            Format::Simple => Ok(self.simple(answer)),
+            Format::Json => Ok((self.json(answer) + "\n").into_bytes()),
+            Format::Fields => self.fields(answer).map(String::into_bytes),
+            Format::Table => self.table(answer).map(String::into_bytes),
+            Format::Protobuf => self.protobuf(answer),
+        }
+    }
+
+    fn unsupported(&self) -> Failure {
+        Failure::feature(format!("{} not supported as output format", self.format.name()))
+            .hinting("for this answer use -w simple, json or fields; tables exist for members and endpoints")
+    }
+
+    fn simple(&self, answer: &Answer<'_>) -> Vec<u8> {
+        let data = if self.notation == Notation::Hex { Data::Hex } else { Data::Raw };
+        let mut out = Simple::new(data, self.shown);
+        let cluster = |header: &Option<pb::ResponseHeader>| header.map_or(0, |header| header.cluster_id);
+        match answer {
+            Answer::Range(a) => out.range(a),
+            Answer::Put(a) => out.put(a),
+            Answer::Delete(a) => out.delete(a),
+            Answer::Txn(a) => out.txn(a),
+            Answer::Watch(a) => out.watch(a),
+            Answer::Grant(a) => out.line(&format!("lease {:016x} granted with TTL({}s)", a.id, a.ttl)),
+            Answer::Revoke(id, _) => out.line(&format!("lease {id:016x} revoked")),
+            Answer::KeepAlive(a) => out.line(&format!("lease {:016x} keepalived with TTL({})", a.id, a.ttl)),
+            Answer::TimeToLive(a, keys) => out.time_to_live(a, *keys),
+            Answer::Leases(a) => out.leases(a),
+            Answer::Members(a) => return table::members(&a.members).lines().into_bytes(),
+            Answer::MemberAdd(a) => {
+                let member = a.member.clone().unwrap_or_default();
+                let role = if member.is_learner { " as learner " } else { " " };
+                out.line(&format!(
+                    "Member {:16x} added{role}to cluster {:16x}",
+                    member.id,
+                    cluster(&a.header)
+                ));
+            }
+            Answer::MemberRemove(id, a) => {
+                out.line(&format!("Member {id:16x} removed from cluster {:16x}", cluster(&a.header)));
+            }
+            Answer::MemberUpdate(id, a) => {
+                out.line(&format!("Member {id:16x} updated in cluster {:16x}", cluster(&a.header)));
+            }
+            Answer::MemberPromote(id, a) => {
+                out.line(&format!("Member {id:16x} promoted in cluster {:16x}", cluster(&a.header)));
+            }
+            Answer::Alarm(a) => out.alarm(a),
+            Answer::MoveLeader(from, to, _) => {
+                out.line(&format!("Leadership transferred from {from:x} to {to:x}"))
+            }
+            Answer::Downgrade(act, a) => {
+                out.line(&format!("Downgrade {act} success, cluster version {}", a.version))
+            }
+            Answer::Health(list) => {
+                for health in list.iter().filter(|health| health.error.is_empty()) {
+                    let (endpoint, took) = (&health.endpoint, &health.took);
+                    out.line(&format!(
+                        "{endpoint} is healthy: successfully committed proposal: took = {took}"
+                    ));
+                }
+            }
+            Answer::Status(list) => return table::status(list).lines().into_bytes(),
+            Answer::Hash(list) => return table::hash(list).lines().into_bytes(),
+        }
+        out.finish()
+    }
+
+    fn json(&self, answer: &Answer<'_>) -> String {
+        let ids = if self.notation == Notation::Hex { json::Ids::Hex } else { json::Ids::Decimal };
+        match answer {
+            Answer::Range(a) => json::range(a),
+            Answer::Put(a) => json::put(a),
+            Answer::Delete(a) => json::delete(a),
+            Answer::Txn(a) => json::txn(a),
+            Answer::Watch(a) => json::watch(a),
+            Answer::Grant(a) => json::grant(a),
+            Answer::Revoke(_, a) => json::revoke(a),
+            Answer::KeepAlive(a) => json::keep_alive(a),
+            Answer::TimeToLive(a, _) => json::time_to_live(a),
+            Answer::Leases(a) => json::leases(a),
+            Answer::Members(a) => json::members(ids, a.header.as_ref(), None, &a.members),
+            Answer::MemberAdd(a) => json::members(ids, a.header.as_ref(), a.member.as_ref(), &a.members),
+            Answer::MemberRemove(_, a) => json::members(ids, a.header.as_ref(), None, &a.members),
+            Answer::MemberUpdate(_, a) => json::members(ids, a.header.as_ref(), None, &a.members),
+            Answer::MemberPromote(_, a) => json::members(ids, a.header.as_ref(), None, &a.members),
+            Answer::Alarm(a) => json::alarm(a),
+            Answer::MoveLeader(_, _, a) => json::move_leader(a),
+            Answer::Downgrade(_, a) => json::downgrade(a),
+            Answer::Health(list) => json::health(list),
+            Answer::Status(list) => json::status(list),
+            Answer::Hash(list) => json::hash(list),
+        }
+    }
+
+    fn fields(&self, answer: &Answer<'_>) -> Result<String, Failure> {
+        let ids = if self.notation == Notation::Hex { fields::Ids::Hex } else { fields::Ids::Decimal };
+        let mut out = Fields::new(ids);
+        match answer {
+            Answer::Range(a) => out.range(a),
+            Answer::Put(a) => out.put(a),
+            Answer::Delete(a) => out.delete(a),
+            Answer::Txn(a) => out.txn(a),
+            Answer::Watch(a) => out.watch(a),
+            Answer::Grant(a) => out.grant(a),
+            Answer::Revoke(_, a) => out.header(a.header.as_ref()),
+            Answer::KeepAlive(a) => out.keep_alive(a),
+            Answer::TimeToLive(a, _) => out.time_to_live(a),
+            Answer::Leases(a) => out.leases(a),
+            Answer::Members(a) => out.members(a),
+            Answer::Alarm(a) => out.alarm(a),
+            Answer::Health(list) => out.health(list),
+            Answer::Status(list) => out.status(list),
+            Answer::Hash(list) => out.hash(list),
+            Answer::MemberAdd(_)
+            | Answer::MemberRemove(..)
+            | Answer::MemberUpdate(..)
+            | Answer::MemberPromote(..)
+            | Answer::MoveLeader(..)
+            | Answer::Downgrade(..) => return Err(self.unsupported()),
+        }
+        Ok(out.finish())
+    }
+
+    fn table(&self, answer: &Answer<'_>) -> Result<String, Failure> {
+        match answer {
+            Answer::Members(a) => Ok(table::members(&a.members).boxed()),
+            Answer::Health(list) => Ok(table::health(list).boxed()),
+            Answer::Status(list) => Ok(table::status(list).boxed()),
+            Answer::Hash(list) => Ok(table::hash(list).boxed()),
+            _ => Err(self.unsupported()),
+        }
+    }
+
+    /// Lease answers print their header alone, as etcdctl does; a watch answer goes without its watch's number.
+    fn protobuf(&self, answer: &Answer<'_>) -> Result<Vec<u8>, Failure> {
+        let header = |header: &Option<pb::ResponseHeader>| header.unwrap_or_default().encode_to_vec();
+        Ok(match answer {
+            Answer::Range(a) => a.encode_to_vec(),
+            Answer::Put(a) => a.encode_to_vec(),
+            Answer::Delete(a) => a.encode_to_vec(),
+            Answer::Txn(a) => a.encode_to_vec(),
+            Answer::Watch(a) => {
+                let shown = pb::WatchResponse {
+                    watch_id: 0,
+                    cancel_reason: String::new(),
+                    fragment: false,
+                    ..(*a).clone()
+                };
+                shown.encode_to_vec()
+            }
+            Answer::Grant(a) => header(&a.header),
+            Answer::KeepAlive(a) => header(&a.header),
+            Answer::TimeToLive(a, _) => header(&a.header),
+            Answer::Leases(a) => header(&a.header),
+            Answer::Members(a) => a.encode_to_vec(),
+            Answer::MemberAdd(a) => a.encode_to_vec(),
+            Answer::MemberRemove(_, a) => a.encode_to_vec(),
+            Answer::MemberUpdate(_, a) => a.encode_to_vec(),
+            Answer::MemberPromote(_, a) => a.encode_to_vec(),
+            Answer::Alarm(a) => a.encode_to_vec(),
+            Answer::MoveLeader(_, _, a) => a.encode_to_vec(),
+            Answer::Downgrade(_, a) => a.encode_to_vec(),
+            Answer::Revoke(..) | Answer::Health(_) | Answer::Status(_) | Answer::Hash(_) => {
+                return Err(self.unsupported());
+            }
+        })
+    }
+}
+
+/// The name of an alarm, or its number where we do not know it.
+pub(crate) fn alarm_name(alarm: i32) -> String {
+    pb::AlarmType::try_from(alarm).map_or_else(|_| alarm.to_string(), |known| known.as_str_name().to_owned())
+}
+
+/// The name of a kind of event.
+pub(crate) fn event_name(kind: i32) -> &'static str {
+    if kind == mvccpb::event::EventType::Delete as i32 { "DELETE" } else { "PUT" }
+}
