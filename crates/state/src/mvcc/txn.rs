@@ -13,7 +13,7 @@ use crate::command::{
 use crate::error::{Error, Refusal};
 use crate::leases::Leases;
 use crate::outcome::{DeleteRangeOutcome, OpOutcome, PutOutcome, TxnOutcome};
-use crate::pair::Pair;
+use crate::pair::{Pair, PairView};
 use crate::query::RangeQuery;
 use bytes::Bytes;
 use std::cmp::Ordering;
@@ -157,33 +157,52 @@ fn pairs(view: View<'_>, delete: &DeleteRange) -> Result<Vec<Pair>, Error> {
 
 /// Whether a comparison holds: for every key of its range, or for an absent key where there is none.
 fn holds(view: View<'_>, compare: &Compare) -> Result<bool, Error> {
-    let mut result = Ok(None);
+    // What only the pair knows is read after the walk, not under the index's lock.
+    let mut unread = Vec::new();
+    let mut any = false;
+    let mut all = true;
     view.walk(&compare.range, view.current, |_, found| {
-        result = key_holds(view, compare, found).map(Some);
-        if matches!(result, Ok(Some(true))) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        any = true;
+        match index_holds(compare, found) {
+            Some(holds) => all = holds,
+            None => unread.push(found),
+        }
+        if all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    Ok(result?.unwrap_or_else(|| absent_holds(compare)))
+    if !any {
+        return Ok(absent_holds(compare));
+    }
+    for found in unread {
+        all = all && pair_holds(compare, view.pair_of(found)?.view()?);
+    }
+    Ok(all)
 }
 
-fn key_holds(view: View<'_>, compare: &Compare, found: Found) -> Result<bool, Error> {
+/// What the index alone can tell.
+fn index_holds(compare: &Compare, found: Found) -> Option<bool> {
     let ordering = match &compare.operand {
         CompareOperand::Version(number) => found.number.cmp(number),
         CompareOperand::Create(revision) => found.created.0.cmp(revision),
         CompareOperand::Mod(revision) => found.version.at.main.0.cmp(revision),
-        CompareOperand::Value(value) => view.pair_of(found)?.view()?.value.cmp(value),
-        CompareOperand::Lease(lease) => view.pair_of(found)?.view()?.lease.0.cmp(lease),
+        CompareOperand::Value(_) | CompareOperand::Lease(_) => return None,
     };
-    Ok(relates(ordering, compare.relation))
+    Some(relates(ordering, compare.relation))
 }
 
+fn pair_holds(compare: &Compare, pair: PairView<'_>) -> bool {
+    let ordering = match &compare.operand {
+        CompareOperand::Version(number) => pair.version.cmp(number),
+        CompareOperand::Create(revision) => pair.create_revision.0.cmp(revision),
+        CompareOperand::Mod(revision) => pair.mod_revision.0.cmp(revision),
+        CompareOperand::Value(value) => pair.value.cmp(value),
+        CompareOperand::Lease(lease) => pair.lease.0.cmp(lease),
+    };
+    relates(ordering, compare.relation)
+}
+
+/// An absent key compares as a pair of zeros, but its value with nothing.
 fn absent_holds(compare: &Compare) -> bool {
-    match &compare.operand {
-        CompareOperand::Value(_) => false,
-        CompareOperand::Version(number)
-        | CompareOperand::Create(number)
-        | CompareOperand::Mod(number)
-        | CompareOperand::Lease(number) => relates(0.cmp(number), compare.relation),
-    }
+    !matches!(compare.operand, CompareOperand::Value(_)) && pair_holds(compare, PairView::default())
 }
 
 fn relates(ordering: Ordering, relation: CompareRelation) -> bool {
