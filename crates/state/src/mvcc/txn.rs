@@ -123,19 +123,25 @@ fn range(view: View<'_>, query: &RangeQuery) -> Result<OpOutcome, Error> {
 }
 
 /// Does a put, after [`check_put`].
+///
+/// A key that the check found may be gone by now: a deletion from a key on (range end `\0`) before a put of a key in it
+/// escapes etcd's search for duplicate keys. Its members then panic at a put that keeps something, and again at every
+/// start. Here such a put keeps what the check saw.
 pub(crate) fn execute_put(writing: &mut Writing<'_>, put: &Put) -> Result<PutOutcome, Error> {
-    let needs_old = put.prev_kv || put.value == PutValue::Keep || put.lease == PutLease::Keep;
-    let old = if needs_old { writing.view().pair(put.key.as_slice())? } else { None };
-    // Where there is nothing to keep (the key went away inside this transaction), nothing is kept: etcd's edge refuses
-    // such transactions, and one that came by another way must not stop the member.
-    let value = match (&put.value, &old) {
+    let keeps = put.value == PutValue::Keep || put.lease == PutLease::Keep;
+    let old = if keeps || put.prev_kv { writing.view().pair(put.key.as_slice())? } else { None };
+    let kept = match &old {
+        None if keeps => writing.view_before().pair(put.key.as_slice())?,
+        old => old.clone(),
+    };
+    let value = match (&put.value, &kept) {
         (PutValue::Set(value), _) => value.clone(),
-        (PutValue::Keep, Some(old)) => old.value()?,
+        (PutValue::Keep, Some(kept)) => kept.value()?,
         (PutValue::Keep, None) => Bytes::new(),
     };
-    let lease = match (put.lease, &old) {
+    let lease = match (put.lease, &kept) {
         (PutLease::Set(lease), _) => lease,
-        (PutLease::Keep, Some(old)) => old.view()?.lease,
+        (PutLease::Keep, Some(kept)) => kept.view()?.lease,
         (PutLease::Keep, None) => LeaseId::NONE,
     };
     writing.put(&put.key, &value, lease)?;

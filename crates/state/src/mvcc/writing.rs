@@ -42,6 +42,11 @@ impl<'a> Writing<'a> {
         View::writer(self.space, self.revision())
     }
 
+    /// The key space as it was before anything was written.
+    pub(crate) fn view_before(&self) -> View<'a> {
+        View::writer(self.space, self.begin)
+    }
+
     /// The revision as it stands: the pending one once something was written.
     pub(crate) fn revision(&self) -> Revision {
         if self.events.is_empty() { self.begin } else { self.begin.next() }

@@ -35,6 +35,7 @@ struct Model {
 
 /// A revision in the making.
 struct Draft {
+    before: Map,
     map: Map,
     events: Vec<Told>,
     begin: i64,
@@ -48,6 +49,7 @@ impl Draft {
     fn put(&mut self, put: &Put) -> PutOutcome {
         let k = put.key.as_slice().to_vec();
         let old = self.map.get(&k).cloned();
+        let kept = old.clone().or_else(|| self.before.get(&k).cloned());
         let next = self.begin + 1;
         let kv = Kv {
             create: old.as_ref().map_or(next, |old| old.create),
@@ -55,11 +57,11 @@ impl Draft {
             version: old.as_ref().map_or(1, |old| old.version + 1),
             value: match &put.value {
                 PutValue::Set(value) => value.to_vec(),
-                PutValue::Keep => old.as_ref().map_or(vec![], |old| old.value.clone()),
+                PutValue::Keep => kept.as_ref().unwrap().value.clone(),
             },
             lease: match put.lease {
                 PutLease::Set(lease) => lease.0,
-                PutLease::Keep => old.as_ref().map_or(0, |old| old.lease),
+                PutLease::Keep => kept.as_ref().unwrap().lease,
             },
         };
         self.map.insert(k.clone(), kv);
@@ -98,7 +100,8 @@ impl Model {
     }
 
     fn draft(&self) -> Draft {
-        Draft { map: self.at[&self.current()].clone(), events: vec![], begin: self.current() }
+        let before = self.at[&self.current()].clone();
+        Draft { map: before.clone(), before, events: vec![], begin: self.current() }
     }
 
     fn commit(&mut self, draft: Draft) {
