@@ -4,14 +4,14 @@
 //! HTTP on what is left. Every way a connection can fail ends in one log line with a hint, or in none if nothing was
 //! ever said on it.
 
-use super::edge::{Certificate, Demands, Edge, grpc_refusal, refusal};
+use super::edge::{Edge, grpc_refusal, is_grpc, refusal};
 use super::socket::{Prefixed, Socket};
 use super::threads::{Phase, Rejections};
 use super::{Limits, Security, Serves};
 use crate::gate::Connection;
-use crate::tls::explain::{Explanation, Facts, Failure, explain};
+use crate::tls::explain::{self, Explanation, Facts, Failure, explain};
 use crate::tls::sniff::{self, Opening};
-use crate::tls::{Clients, Loaded, Reloading, evidence};
+use crate::tls::{Loaded, Reloading};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -30,6 +30,8 @@ use tokio_rustls::LazyConfigAcceptor;
 
 /// How long a mistaken client may take to read its answer before the connection is cut.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Requests under way on a connection that is refused.
+const REFUSED_STREAMS_MAX: u32 = 16;
 /// How many bytes of a mistaken client are read and thrown away, so that its answer is not lost to a reset.
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
 
@@ -124,8 +126,16 @@ async fn handshake(
     let finish = start.into_stream(loaded.config.clone()).into_fallible();
     match timeout_at(deadline, finish).await {
         Ok(Ok(stream)) => {
-            let evidence = evidence(stream.get_ref().1.peer_certificates());
-            Some((stream, evidence))
+            let judged = loaded.judge(stream.get_ref().1.peer_certificates());
+            match judged {
+                Ok(evidence) => Some((stream, evidence)),
+                Err(failure) => {
+                    shared.rejected(peer, &failure, &facts);
+                    let words = explain::refusal(&failure, &facts);
+                    refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
+                    None
+                }
+            }
         }
         Ok(Err((error, stream))) => {
             shared.rejected(peer, &Failure::of(&error), &facts);
@@ -148,28 +158,35 @@ async fn clear_on_tls(stream: Prefixed<Socket>, opening: Opening, peer: &str, sh
     shared.rejected(peer, &Failure::ClearText(opening), &Facts::default());
     match opening {
         Opening::Http1 => farewell(stream, &sniff::http1_refusal(sniff::CLEAR_ON_TLS)).await,
-        Opening::Http2 => refuse_http2(stream).await,
+        Opening::Http2 => {
+            // A code that clients do not retry.
+            let code = tonic::Code::FailedPrecondition;
+            refuse(stream, code, sniff::CLEAR_GRPC_ON_TLS.to_owned(), shared).await;
+        }
         Opening::Tls | Opening::Unknown | Opening::Undecided => {
             farewell(stream, &sniff::UNEXPECTED_MESSAGE).await
         }
     }
 }
 
-/// Speaks HTTP/2 just long enough to refuse each request with the reason.
-async fn refuse_http2(stream: Prefixed<Socket>) {
-    let service = service_fn(|request: Request<Incoming>| async move {
-        let is_grpc = request
-            .headers()
-            .get(http::header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
-        Ok::<_, Infallible>(if is_grpc {
-            grpc_refusal(tonic::Code::FailedPrecondition, sniff::CLEAR_GRPC_ON_TLS)
+/// Speaks HTTP just long enough to refuse each request with the reason, in gRPC or in a page.
+async fn refuse<S>(stream: S, code: tonic::Code, words: String, shared: &Shared)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let words: Arc<str> = Arc::from(words);
+    let metrics = shared.edge.metrics().clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        metrics.requests_refused.inc();
+        let answer = if is_grpc(&request) {
+            grpc_refusal(code, &words)
         } else {
-            refusal(http::StatusCode::BAD_REQUEST, sniff::CLEAR_ON_TLS.trim_end())
-        })
+            refusal(http::StatusCode::BAD_REQUEST, &words)
+        };
+        async { Ok::<_, Infallible>(answer) }
     });
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder.max_concurrent_streams(16).max_header_list_size(16 * 1024);
+    let mut builder = builder(&shared.limits);
+    builder.http2().max_concurrent_streams(REFUSED_STREAMS_MAX);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let _ = timeout(FAREWELL, connection).await;
 }
@@ -197,9 +214,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Arc::new(connection);
-    let demands = Demands { serves: shared.serves, certificate: certificate(&shared.security) };
     let service =
-        service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, demands));
+        service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, shared.serves));
     let builder = builder(&shared.limits);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
@@ -224,16 +240,9 @@ fn answer(
     edge: &Edge,
     request: Request<Incoming>,
     connection: &Arc<Connection>,
-    demands: Demands,
+    serves: Serves,
 ) -> impl Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send + 'static {
-    edge.clone().answer(request, connection.clone(), demands)
-}
-
-fn certificate(security: &Security) -> Certificate {
-    match security {
-        Security::Tls(tls) if tls.settings().clients == Clients::Explained => Certificate::Needed,
-        Security::Tls(_) | Security::Clear | Security::DangerouslyClearAnywhere => Certificate::Needless,
-    }
+    edge.clone().answer(request, connection.clone(), serves)
 }
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {

@@ -1,7 +1,6 @@
 //! One request: which of the services answers it, with what evidence, and how it is counted.
 //!
-//! gRPC goes to the services' routes, everything else to the HTTP router. Where a listener wants a certificate and the
-//! connection has none, the request is answered here, in the words of its protocol, and goes no further.
+//! gRPC goes to the services' routes, everything else to the HTTP router.
 
 use super::Serves;
 use super::frames::{Call, Ending, Messages, Received, Sent};
@@ -12,16 +11,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Full;
-use state::auth::Evidence;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
-
-/// What a client without a certificate is told.
-const NO_CERTIFICATE: &str = "no client certificate: this member lets in only clients that show one; give the client \
-    --cert and --key (etcdctl, curl), or run eval \"$(strongroom env)\" on this machine";
 
 /// What serves requests. Shared by every connection.
 #[derive(Clone)]
@@ -29,20 +23,6 @@ pub struct Edge {
     routes: Routes,
     http: Arc<Router>,
     metrics: Arc<Metrics>,
-}
-
-/// What a listener asks of its requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Demands {
-    pub(super) serves: Serves,
-    pub(super) certificate: Certificate,
-}
-
-/// Whether requests need a certificate behind them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Certificate {
-    Needless,
-    Needed,
 }
 
 impl Edge {
@@ -61,23 +41,15 @@ impl Edge {
         self,
         mut request: Request<B>,
         connection: Arc<Connection>,
-        demands: Demands,
+        serves: Serves,
     ) -> Result<Response<Body>, Infallible>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let grpc = is_grpc(&request);
-        if demands.certificate == Certificate::Needed && connection.evidence == Evidence::None {
-            self.metrics.requests_without_certificate.inc();
-            return Ok(if grpc {
-                unauthenticated()
-            } else {
-                refusal(StatusCode::BAD_REQUEST, NO_CERTIFICATE)
-            });
-        }
         request.extensions_mut().insert(connection);
-        match demands.serves {
+        match serves {
             Serves::Everything | Serves::Grpc if grpc => Ok(self.call(request).await),
             Serves::Everything | Serves::Http => Ok(self.http.answer(request).await),
             Serves::Metrics => Ok(self.http.answer_probe(request).await),
@@ -110,14 +82,10 @@ impl Edge {
 }
 
 /// As etcd tells them apart: HTTP/2 with gRPC's content type.
-fn is_grpc<B>(request: &Request<B>) -> bool {
+pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     request.version() == Version::HTTP_2
         && content_type.is_some_and(|kind| kind.starts_with(b"application/grpc"))
-}
-
-fn unauthenticated() -> Response<Body> {
-    grpc_refusal(tonic::Code::Unauthenticated, NO_CERTIFICATE)
 }
 
 /// A gRPC answer that is only a status.

@@ -455,9 +455,11 @@ impl<'a> Client<'a> {
         let mut config = match &self.shows {
             Some(leaf) => {
                 let chain = vec![CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap()];
-                builder
-                    .with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap())
-                    .unwrap()
+                let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
+                let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+                // This way the key need not be the certificate's: an impostor would do the same.
+                let shown = rustls::sign::CertifiedKey::new(chain, key);
+                builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(shown)))
             }
             None => builder.with_no_client_auth(),
         };

@@ -52,7 +52,7 @@ fn a_client_without_certificate_is_told_what_is_missing() {
             assert_eq!(answer.status, 400, "{path}");
             assert!(answer.body.contains("no client certificate") && answer.body.contains("strongroom env"));
         }
-        assert_eq!(server.metrics.requests_without_certificate.value(), 5);
+        assert_eq!(server.metrics.requests_refused.value(), 5);
     });
 }
 
@@ -73,7 +73,8 @@ fn a_required_certificate_that_is_missing_ends_the_handshake() {
     });
 }
 
-/// Each certificate that is not good enough gets its own alert and its own explanation, at once.
+/// A wrong certificate costs etcd's clients five silent seconds; here each request is answered with what is wrong with it,
+/// over gRPC and HTTP, and nothing of the member is reached. As `etcd`, the alert is all, as etcd's clients know it.
 #[test]
 fn wrong_certificates_are_refused_with_their_reason() {
     block_on(async {
@@ -90,17 +91,64 @@ fn wrong_certificates_are_refused_with_their_reason() {
             (ca.client("root", Good::InTheFuture), "CertificateExpired", "not yet valid", "clocks"),
             (wrong_use, "UnsupportedCertificate", "incompatible key usage", "clientAuth"),
         ] {
-            for clients in [Clients::Required, Clients::Explained] {
-                let server = Plan::tls(settings(&ca, clients)).start();
-                let client = Client::new(&ca, Some(leaf.clone()));
-                let ((error, peer), took) = timed(client.refused(&server)).await;
-                assert!(error.contains(alert), "{error} is not {alert}");
-                assert!(took < AT_ONCE, "{took:?}");
-                let line = line_about(&peer).await;
-                assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
-                assert!(line["hint"].as_str().unwrap().contains(hint), "{line}");
+            let server = Plan::tls(settings(&ca, Clients::Required)).start();
+            let client = Client::new(&ca, Some(leaf));
+            let ((error, peer), took) = timed(client.refused(&server)).await;
+            assert!(error.contains(alert), "{error} is not {alert}");
+            assert!(took < AT_ONCE, "{took:?}");
+            let line = line_about(&peer).await;
+            assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
+            assert!(line["hint"].as_str().unwrap().contains(hint), "{line}");
+
+            let server = Plan::tls(settings(&ca, Clients::Explained)).start();
+            let (stream, peer) = client.connect(&server).await;
+            let (called, took) = timed(async {
+                let mut sender = http2(stream.unwrap()).await;
+                call(&mut sender, range("who")).await.unwrap()
+            })
+            .await;
+            assert!(called.code == 16 && called.body.is_empty(), "{called:?}");
+            assert!(called.message.contains(cause) && called.message.contains(hint), "{called:?}");
+            assert!(took < AT_ONCE, "{took:?}");
+            assert!(line_about(&peer).await["hint"].as_str().unwrap().contains(hint));
+            for path in ["/health", "/metrics", "/v3/kv/range"] {
+                let answer = client.http(&server, path).await;
+                assert_eq!(answer.status, 400, "{path}");
+                assert!(answer.body.contains(cause) && answer.body.contains(hint), "{}", answer.body);
             }
+            assert_eq!(server.metrics.mvcc_range_total.value(), 0);
         }
+    });
+}
+
+/// A client that shows a certificate without holding its key is nobody's: the handshake ends, even where wrong
+/// certificates are explained.
+#[test]
+fn a_certificate_without_its_key_ends_the_handshake() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let (stolen, own) = (ca.client("root", Good::Now), ca.client("app", Good::Now));
+        let forged = Leaf { certificate: stolen.certificate, ..own };
+        for clients in [Clients::Required, Clients::Explained] {
+            let server = Plan::tls(settings(&ca, clients)).start();
+            let client = Client::new(&ca, Some(forged.clone()));
+            let (error, peer) = client.refused(&server).await;
+            assert!(error.contains("alert"), "{error}");
+            assert!(line_about(&peer).await["error"].is_string());
+        }
+    });
+}
+
+/// A connection that is refused is not kept: it has its answer, and its place is free again within seconds.
+#[test]
+fn a_refused_connection_is_not_kept() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let server = Plan::tls(settings(&ca, Clients::Explained)).start();
+        let mut stream = Client::new(&ca, None).connect(&server).await.0.unwrap();
+        let (read, took) = timed(stream.read(&mut [0; 1])).await;
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        assert!(took < Duration::from_secs(10), "{took:?}");
     });
 }
 
@@ -494,8 +542,16 @@ fn revoked_certificates_are_refused() {
             for clients in [Clients::Required, Clients::Explained] {
                 let crl = Some(held("list.crl", &list(&ca).pem().unwrap()));
                 let server = Plan { serves, ..Plan::tls(Settings { crl, ..settings(&ca, clients) }) }.start();
-                let (error, peer) = Client::new(&ca, Some(revoked.clone())).refused(&server).await;
-                assert!(error.contains("CertificateRevoked"), "{error}");
+                let peer = if clients == Clients::Required {
+                    let (error, peer) = Client::new(&ca, Some(revoked.clone())).refused(&server).await;
+                    assert!(error.contains("CertificateRevoked"), "{error}");
+                    peer
+                } else {
+                    let (stream, peer) = Client::new(&ca, Some(revoked.clone())).connect(&server).await;
+                    let called = call(&mut http2(stream.unwrap()).await, range("a")).await.unwrap();
+                    assert!(called.code == 16 && called.message.contains("revoked"), "{called:?}");
+                    peer
+                };
                 assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("revocation list"));
                 let good = Client::new(&ca, Some(ca.client("still good", Good::Now)));
                 assert!(good.connect(&server).await.0.is_ok());

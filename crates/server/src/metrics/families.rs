@@ -179,8 +179,8 @@ fn own(m: &Metrics, text: &mut Text) {
     let name = "strongroom_connections_refused_total";
     text.counter(name, "Connections refused because too many were open.", &m.connections_refused);
     text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
-    let name = "strongroom_requests_without_certificate_total";
-    text.counter(name, "Requests refused for want of a client certificate.", &m.requests_without_certificate);
+    let name = "strongroom_requests_refused_total";
+    text.counter(name, "Requests refused for how their connection was made.", &m.requests_refused);
 }
 
 impl Text {

@@ -117,8 +117,8 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// TLS handshakes that failed.
     pub handshakes_failed: Counter,
-    /// Requests refused because the client showed no certificate.
-    pub requests_without_certificate: Counter,
+    /// Requests refused because of how their connection was made: no certificate, a wrong one, no encryption.
+    pub requests_refused: Counter,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
 }
@@ -164,7 +164,7 @@ impl Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             handshakes_failed: Counter::default(),
-            requests_without_certificate: Counter::default(),
+            requests_refused: Counter::default(),
             certificate_not_after: Gauge::default(),
         }
     }

@@ -53,6 +53,11 @@ impl Failure {
                 _ => Self::Other(error.to_string()),
             };
         };
+        Self::of_tls(error)
+    }
+
+    /// Sorts what rustls said.
+    pub(super) fn of_tls(error: &rustls::Error) -> Self {
         match error {
             rustls::Error::NoCertificatesPresented => Self::NoCertificate,
             rustls::Error::InvalidCertificate(certificate) => Self::of_certificate(certificate),
@@ -107,6 +112,18 @@ pub struct Explanation {
 #[must_use]
 pub fn explain(failure: &Failure, facts: &Facts) -> Explanation {
     Explanation { cause: cause(failure), hint: hint(failure, facts) }
+}
+
+/// What a client is told that got through the handshake without a certificate that is good.
+#[must_use]
+pub fn refusal(failure: &Failure, facts: &Facts) -> String {
+    if *failure == Failure::NoCertificate {
+        return "no client certificate: this member lets in only clients that show one; give the client --cert and --key \
+                (etcdctl, curl), or run eval \"$(strongroom env)\" on this machine"
+            .to_owned();
+    }
+    let Explanation { cause, hint } = explain(failure, facts);
+    format!("client certificate refused: {}: {hint}", cause.trim_start_matches("tls: "))
 }
 
 fn cause(failure: &Failure) -> String {

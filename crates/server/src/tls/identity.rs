@@ -1,6 +1,6 @@
 //! The name in a peer's certificate, as evidence of who asks.
 //!
-//! Called only with certificates that the handshake has verified. A certificate with more than one common name has none:
+//! Called only with certificates whose chain has been verified. A certificate with more than one common name has none:
 //! which of them an issuer meant to vouch for cannot be told.
 
 use rustls::pki_types::CertificateDer;
@@ -8,13 +8,9 @@ use state::auth::Evidence;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-/// The evidence that a verified chain gives, end entity first; none when the client showed no certificate.
-#[must_use]
-pub fn evidence(chain: Option<&[CertificateDer<'_>]>) -> Evidence {
-    match chain.and_then(<[_]>::first) {
-        Some(leaf) => Evidence::Certificate { common_name: Arc::from(common_name(leaf).unwrap_or_default()) },
-        None => Evidence::None,
-    }
+/// The evidence that a verified certificate gives.
+pub(super) fn evidence(leaf: &CertificateDer<'_>) -> Evidence {
+    Evidence::Certificate { common_name: Arc::from(common_name(leaf).unwrap_or_default()) }
 }
 
 /// The subject's only common name, if it has exactly one that is text.
@@ -46,12 +42,10 @@ mod tests {
     #[test]
     fn one_common_name_is_an_identity() {
         let one = certificate(&[DnValue::Utf8String("root".into())]);
-        assert_eq!(evidence(Some(&[one])), Evidence::Certificate { common_name: "root".into() });
+        assert_eq!(evidence(&one), Evidence::Certificate { common_name: "root".into() });
         let none = certificate(&[]);
-        assert_eq!(evidence(Some(&[none])), Evidence::Certificate { common_name: "".into() });
+        assert_eq!(evidence(&none), Evidence::Certificate { common_name: "".into() });
         let forged = certificate(&[DnValue::Utf8String("root\0.example".into())]);
-        assert_eq!(evidence(Some(&[forged])), Evidence::Certificate { common_name: "".into() });
-        assert_eq!(evidence(None), Evidence::None);
-        assert_eq!(evidence(Some(&[])), Evidence::None);
+        assert_eq!(evidence(&forged), Evidence::Certificate { common_name: "".into() });
     }
 }

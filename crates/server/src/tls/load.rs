@@ -3,10 +3,12 @@
 //! Reads every source, checks that the pieces fit together (key with certificate, CA bundle not empty, CRL readable) and
 //! keeps what messages need: the certificate's names and when it ends.
 
-use super::{Clients, Settings, Source, Version, suites, verify};
+use super::{Clients, Failure, Settings, Source, Version, identity, suites, verify};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
+use state::auth::Evidence;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -102,13 +104,32 @@ impl Error {
 #[derive(Debug)]
 pub struct Loaded {
     /// For the handshake.
-    pub config: Arc<ServerConfig>,
+    pub(crate) config: Arc<ServerConfig>,
+    /// What decides on clients' certificates, where they are asked for.
+    clients: Option<Arc<dyn ClientCertVerifier>>,
     /// The names that the serving certificate carries.
     pub names: Vec<String>,
     /// Who issues clients' certificates.
     pub client_issuers: Vec<String>,
     /// When the serving certificate ends, Unix seconds.
     pub not_after: i64,
+}
+
+impl Loaded {
+    /// What the certificates that a client showed in its handshake prove. Decides anew, whatever the handshake decided.
+    ///
+    /// # Errors
+    /// [`Failure`] when a certificate is demanded and none, or none that is good, was shown.
+    pub(crate) fn judge(&self, shown: Option<&[CertificateDer<'_>]>) -> Result<Evidence, Failure> {
+        let Some(verifier) = &self.clients else { return Ok(Evidence::None) };
+        let Some((leaf, rest)) = shown.and_then(<[_]>::split_first) else {
+            return Err(Failure::NoCertificate);
+        };
+        match verifier.verify_client_cert(leaf, rest, UnixTime::now()) {
+            Ok(_) => Ok(identity::evidence(leaf)),
+            Err(error) => Err(Failure::of_tls(&error)),
+        }
+    }
 }
 
 /// The bytes behind some settings, at one moment.
@@ -160,11 +181,16 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions(settings)?)
         .map_err(|error| Error::Refused(error.to_string()))?;
-    let builder = match settings.clients {
-        Clients::Anyone => builder.with_no_client_auth(),
-        Clients::Explained | Clients::Required => {
-            builder.with_client_cert_verifier(verify::verifier(settings, roots, crls, provider)?)
+    let clients = match settings.clients {
+        Clients::Anyone => None,
+        Clients::Explained | Clients::Required => Some(verify::verifier(settings, roots, crls, provider)?),
+    };
+    let builder = match (&clients, settings.clients) {
+        (None, _) => builder.with_no_client_auth(),
+        (Some(verifier), Clients::Explained) => {
+            builder.with_client_cert_verifier(Arc::new(verify::Deferring(verifier.clone())))
         }
+        (Some(verifier), _) => builder.with_client_cert_verifier(verifier.clone()),
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
@@ -176,7 +202,13 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     // A resumed session would skip the CRL and the certificate's end.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Loaded { config: Arc::new(config), names: about.names, client_issuers, not_after: about.not_after })
+    Ok(Loaded {
+        config: Arc::new(config),
+        clients,
+        names: about.names,
+        client_issuers,
+        not_after: about.not_after,
+    })
 }
 
 fn versions(settings: &Settings) -> Result<&'static [&'static rustls::SupportedProtocolVersion], Error> {

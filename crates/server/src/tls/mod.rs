@@ -18,7 +18,6 @@ mod suites;
 mod verify;
 
 pub use explain::{Explanation, Facts, Failure};
-pub use identity::evidence;
 pub use load::{Error, Loaded, load};
 pub use reload::{Exchange, Reloading};
 
@@ -40,8 +39,8 @@ pub enum Clients {
     /// Nothing: whoever connects is anonymous.
     #[default]
     Anyone,
-    /// A certificate; who shows none gets through the handshake and an answer that says so, to each request. A wrong
-    /// certificate still ends the handshake.
+    /// A certificate; who shows none or a wrong one gets through the handshake, and as answer to each request what is
+    /// wrong and how to mend it. Nothing else of the member can be reached so.
     Explained,
     /// A certificate; the handshake fails without, as in etcd.
     Required,

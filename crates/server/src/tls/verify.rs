@@ -38,6 +38,7 @@ pub(super) fn verifier(
         .with_crls(crls)
         .allow_unknown_revocation_status();
     if settings.clients == Clients::Explained {
+        // Who shows none is told so after the handshake.
         builder = builder.allow_unauthenticated();
     }
     let chain = builder.build().map_err(|error| Error::Parse {
@@ -53,6 +54,58 @@ pub(super) fn verifier(
         common_names: settings.allowed_common_names.clone(),
         hostnames: settings.allowed_hostnames.clone(),
     }))
+}
+
+/// Lets every certificate through the handshake, so that a client with a wrong one can be told why in words it shows its
+/// user; a TLS alert is all it would get otherwise, and clients of etcd sit on that for five seconds. Proves nothing:
+/// [`super::Loaded::judge`] verifies the chain when the handshake is over, and without that there is no evidence. That the
+/// client holds the certificate's key is still checked here.
+#[derive(Debug)]
+pub(super) struct Deferring(pub(super) Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Deferring {
+    fn offer_client_auth(&self) -> bool {
+        true
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 /// The certificate is good, and not one of those that are let in.
