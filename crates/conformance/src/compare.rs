@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 
 /// One server's answer, made comparable: printed with the server's own ids and term blanked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub(crate) enum Answer {
     /// A response.
     Response(String),
     /// An error.
@@ -19,7 +19,7 @@ pub enum Answer {
 
 impl Answer {
     /// The answer of a call whose response holds its header at `header`.
-    pub fn of<T: Debug>(
+    pub(crate) fn of<T: Debug>(
         result: Result<tonic::Response<T>, tonic::Status>,
         header: impl Fn(&mut T) -> &mut Option<pb::ResponseHeader>,
     ) -> Self {
@@ -41,7 +41,7 @@ impl From<&tonic::Status> for Answer {
 }
 
 /// Takes out of a header what names the server; the revision stays.
-pub fn mask(header: &mut Option<pb::ResponseHeader>) {
+pub(crate) fn mask(header: &mut Option<pb::ResponseHeader>) {
     if let Some(header) = header {
         header.cluster_id = 0;
         header.member_id = 0;
@@ -50,7 +50,7 @@ pub fn mask(header: &mut Option<pb::ResponseHeader>) {
 }
 
 /// The first place where the two servers differ.
-pub struct Difference {
+pub(crate) struct Difference {
     /// The operation's number.
     pub number: u64,
     /// The operation.

@@ -9,7 +9,7 @@ use proto::etcdserverpb as pb;
 
 /// Where the reference stands, so that revisions in requests lie around what exists.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Now {
+pub(crate) struct Now {
     /// Its latest revision.
     pub revision: i64,
     /// The last compacted revision, or 0.
@@ -18,7 +18,7 @@ pub struct Now {
 
 /// One operation.
 #[derive(Clone, Debug)]
-pub enum Operation {
+pub(crate) enum Operation {
     /// A read.
     Range(pb::RangeRequest),
     /// A streamed read; the chunks are put together before they are compared.
@@ -51,36 +51,48 @@ pub enum Operation {
     CompareWatchers,
 }
 
-const KEYS: &[&[u8]] = &[b"a", b"aa", b"ab", b"b", b"b\0", b"b\xff", b"c/1", b"c/2", b"c/3", b"d", b"\0", b"\xff\xff", b"z"];
+const KEYS: &[&[u8]] =
+    &[b"a", b"aa", b"ab", b"b", b"b\0", b"b\xff", b"c/1", b"c/2", b"c/3", b"d", b"\0", b"\xff\xff", b"z"];
 const LEASES: &[i64] = &[1, 2, 3, 77, 0x7fff_ffff_ffff_fff0, -5];
 
 /// The source of operations.
-pub struct Generator {
+pub(crate) struct Generator {
     rng: Rng,
+    /// A compaction that waits for the watchers before it: whether a watcher that is still behind is overtaken by one is
+    /// a matter of time, which two servers do not share.
+    compaction: Option<pb::CompactionRequest>,
 }
 
 impl Generator {
     /// Operations from this seed.
-    pub fn new(seed: u64) -> Self {
-        Self { rng: Rng::with_seed(seed) }
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { rng: Rng::with_seed(seed), compaction: None }
     }
 
     /// The next operation.
-    pub fn next(&mut self, now: Now) -> Operation {
+    pub(crate) fn next(&mut self, now: Now) -> Operation {
+        if let Some(compaction) = self.compaction.take() {
+            return Operation::Compact(compaction);
+        }
         match self.rng.u32(0..1000) {
             0..280 => Operation::Put(self.put()),
             280..480 => Operation::Range(self.range(now)),
             480..500 => Operation::RangeStream(self.range(now)),
             500..580 => Operation::Delete(self.delete()),
             580..850 => Operation::Txn(self.txn(now, 3)),
-            850..858 => Operation::Compact(pb::CompactionRequest {
-                revision: self.revision(now),
-                physical: self.chance(3),
-            }),
+            850..858 => {
+                let revision = self.revision(now);
+                self.compaction = Some(pb::CompactionRequest { revision, physical: self.chance(3) });
+                Operation::CompareWatchers
+            }
             858..890 => {
                 let id = if self.chance(20) { 0 } else { self.lease() };
                 // A lease that the server numbers differs on both; it is asked for only where it is refused.
-                let ttl = if id == 0 { 9_000_000_001 } else { self.pick(&[100, 600, 5_000, 9_000_000_000, 9_000_000_001]) };
+                let ttl = if id == 0 {
+                    9_000_000_001
+                } else {
+                    self.pick(&[100, 600, 5_000, 9_000_000_000, 9_000_000_001])
+                };
                 Operation::Grant(pb::LeaseGrantRequest { id, ttl })
             }
             890..910 => Operation::Revoke(pb::LeaseRevokeRequest { id: self.lease() }),
@@ -89,9 +101,9 @@ impl Generator {
             }
             930..945 => Operation::KeepAlive(pb::LeaseKeepAliveRequest { id: self.lease() }),
             945..950 => Operation::Leases,
-            950..965 => {
-                Operation::HashKv(pb::HashKvRequest { revision: if self.chance(3) { self.revision(now) } else { 0 } })
-            }
+            950..965 => Operation::HashKv(pb::HashKvRequest {
+                revision: if self.chance(3) { self.revision(now) } else { 0 },
+            }),
             965..968 => Operation::Alarms,
             968..996 => Operation::Watch(self.watch(now)),
             _ => Operation::CompareWatchers,

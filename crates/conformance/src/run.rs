@@ -20,9 +20,12 @@ const BEFORE_MAX: usize = 12;
 /// An answer that takes longer counts as a difference.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The text of an answer that did not come.
+const NO_ANSWER: &str = "no answer in time";
+
 /// How often each kind of operation was compared, and how many of those were refused by both.
 #[derive(Default)]
-pub struct Tally(BTreeMap<String, (u64, u64)>);
+pub(crate) struct Tally(BTreeMap<String, (u64, u64)>);
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,22 +38,35 @@ impl fmt::Display for Tally {
 }
 
 /// Runs the comparison.
-pub async fn run(reference: &str, subject: &str, operations: u64, seed: u64) -> Result<Tally, Box<Difference>> {
+pub(crate) async fn run(
+    reference: &str,
+    subject: &str,
+    operations: u64,
+    seed: u64,
+) -> Result<Tally, Box<Difference>> {
     let mut pair = (Server::connect(reference).await?, Server::connect(subject).await?);
     let (mut generator, mut now, mut tally) = (Generator::new(seed), Now::default(), Tally::default());
     let mut before = VecDeque::new();
     let bar = ProgressBar::new(operations).with_style(
-        ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}").expect("a template of this file"),
+        ProgressStyle::with_template("{bar:40} {pos}/{len} {per_sec} {eta}")
+            .expect("a template of this file"),
     );
     for number in 0..operations {
         let operation = generator.next(now);
         let text = format!("{operation:?}");
         let answers = tokio::join!(pair.0.ask(&operation), pair.1.ask(&operation));
-        if answers.0 != answers.1 {
+        let no_answer = |answer: &Answer| matches!(answer, Answer::Error { text, .. } if text == NO_ANSWER);
+        if answers.0 != answers.1 || no_answer(&answers.0) {
             bar.abandon();
             let (reference, subject) = (format!("{:?}", answers.0), format!("{:?}", answers.1));
             let (reference, subject) = (reference.replace("\\n", "\n"), subject.replace("\\n", "\n"));
-            return Err(Box::new(Difference { number, operation: text, reference, subject, before: before.into() }));
+            return Err(Box::new(Difference {
+                number,
+                operation: text,
+                reference,
+                subject,
+                before: before.into(),
+            }));
         }
         let name = text.split('(').next().unwrap_or_default().to_owned();
         let counts = tally.0.entry(name).or_default();
@@ -92,8 +108,10 @@ impl Server {
     async fn connect(url: &str) -> Result<Self, tonic::Status> {
         let endpoint = Channel::from_shared(url.to_owned())
             .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
-        let channel =
-            endpoint.connect().await.map_err(|error| tonic::Status::unavailable(format!("{url}: {error}")))?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| tonic::Status::unavailable(format!("{url}: {error}")))?;
         Ok(Self {
             kv: KvClient::new(channel.clone()).max_decoding_message_size(usize::MAX),
             lease: LeaseClient::new(channel.clone()),
@@ -106,7 +124,8 @@ impl Server {
 
     async fn ask(&mut self, operation: &Operation) -> Answer {
         let answer = tokio::time::timeout(PATIENCE, self.ask_patiently(operation)).await;
-        answer.unwrap_or_else(|_| Answer::Error { code: tonic::Code::DeadlineExceeded, text: "no answer".into() })
+        answer
+            .unwrap_or_else(|_| Answer::Error { code: tonic::Code::DeadlineExceeded, text: NO_ANSWER.into() })
     }
 
     async fn ask_patiently(&mut self, operation: &Operation) -> Answer {
@@ -137,7 +156,9 @@ impl Server {
                 Answer::of(answer, |r| &mut r.header)
             }
             Operation::Grant(request) => Answer::of(self.lease.lease_grant(request).await, |r| &mut r.header),
-            Operation::Revoke(request) => Answer::of(self.lease.lease_revoke(request).await, |r| &mut r.header),
+            Operation::Revoke(request) => {
+                Answer::of(self.lease.lease_revoke(request).await, |r| &mut r.header)
+            }
             Operation::TimeToLive(request) => {
                 let mut answer = self.lease.lease_time_to_live(request).await;
                 if let Ok(response) = &mut answer {
@@ -156,11 +177,15 @@ impl Server {
                 }
                 Answer::of(answer, |r| &mut r.header)
             }
-            Operation::HashKv(request) => Answer::of(self.maintenance.hash_kv(request).await, |r| &mut r.header),
+            Operation::HashKv(request) => {
+                Answer::of(self.maintenance.hash_kv(request).await, |r| &mut r.header)
+            }
             Operation::Alarms => {
                 Answer::of(self.maintenance.alarm(pb::AlarmRequest::default()).await, |r| &mut r.header)
             }
-            Operation::Watch(request) => self.watch(request).await.unwrap_or_else(|status| Answer::from(&status)),
+            Operation::Watch(request) => {
+                self.watch(request).await.unwrap_or_else(|status| Answer::from(&status))
+            }
             Operation::CompareWatchers => {
                 self.compare_watchers().await.unwrap_or_else(|status| Answer::from(&status))
             }

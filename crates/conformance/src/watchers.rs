@@ -7,17 +7,17 @@
 use crate::compare::mask;
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::watch_client::WatchClient;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 
 /// The key that ends a round; no operation touches it.
-pub const SENTINEL: &[u8] = b"conformance/sentinel";
+pub(crate) const SENTINEL: &[u8] = b"conformance/sentinel";
 
 /// One stream of watchers.
-pub struct Watchers {
+pub(crate) struct Watchers {
     requests: mpsc::Sender<pb::WatchRequest>,
     responses: tonic::Streaming<pb::WatchResponse>,
     /// By watcher: what it was told, in order.
@@ -28,30 +28,40 @@ pub struct Watchers {
     answered: usize,
     progress: i64,
     sentinel: bool,
+    /// Watchers that the server has ended.
+    ended: BTreeSet<i64>,
 }
 
 impl Watchers {
     /// Opens a stream with a watcher of the sentinel.
-    pub async fn open(channel: Channel) -> Result<Self, tonic::Status> {
+    pub(crate) async fn open(channel: Channel) -> Result<Self, tonic::Status> {
+        use pb::watch_request::RequestUnion;
         let (requests, outgoing) = mpsc::channel(64);
-        let responses = WatchClient::new(channel).max_decoding_message_size(usize::MAX)
-            .watch(ReceiverStream::new(outgoing)).await?.into_inner();
+        let create = pb::WatchCreateRequest { key: SENTINEL.into(), ..Default::default() };
+        // Asked for before the call: etcd sends no headers, so the call does not return, before the first answer.
+        let request = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        requests.send(request).await.map_err(|_| tonic::Status::internal("the channel is new and empty"))?;
+        let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
+        let responses = client.watch(ReceiverStream::new(outgoing)).await?.into_inner();
         let mut watchers = Self {
             requests,
             responses,
             seen: BTreeMap::new(),
             refusals: Vec::new(),
-            opened: 0,
+            opened: 1,
             answered: 0,
             progress: 0,
             sentinel: false,
+            ended: BTreeSet::new(),
         };
-        watchers.create(pb::WatchCreateRequest { key: SENTINEL.into(), ..Default::default() }).await?;
+        while watchers.answered < watchers.opened {
+            watchers.receive().await?;
+        }
         Ok(watchers)
     }
 
     /// Asks for a watcher, and waits for the answer, so that "from now on" means the same on both servers.
-    pub async fn create(&mut self, request: pb::WatchCreateRequest) -> Result<(), tonic::Status> {
+    pub(crate) async fn create(&mut self, request: pb::WatchCreateRequest) -> Result<(), tonic::Status> {
         use pb::watch_request::RequestUnion;
         self.opened += 1;
         self.send(RequestUnion::CreateRequest(request)).await?;
@@ -62,12 +72,12 @@ impl Watchers {
     }
 
     /// How many watchers were asked for.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.opened
     }
 
     /// Reads until everything up to `revision` (at which the sentinel was written) has been sent to every watcher.
-    pub async fn finish(mut self, revision: i64) -> Result<String, tonic::Status> {
+    pub(crate) async fn finish(mut self, revision: i64) -> Result<String, tonic::Status> {
         use pb::watch_request::RequestUnion;
         while self.progress < revision || !self.sentinel {
             self.send(RequestUnion::ProgressRequest(pb::WatchProgressRequest {})).await?;
@@ -98,6 +108,14 @@ impl Watchers {
         }
         if response.events.iter().any(|event| event.kv.as_ref().is_some_and(|kv| kv.key == SENTINEL)) {
             self.sentinel = true;
+        }
+        if response.canceled && response.watch_id >= 0 && !self.ended.insert(response.watch_id) {
+            return Ok(());
+        }
+        if response.canceled && response.watch_id >= 0 {
+            // etcd tells no progress of a stream with a watcher that it ended itself, until the client ends it too.
+            let cancel = pb::WatchCancelRequest { watch_id: response.watch_id };
+            self.send(pb::watch_request::RequestUnion::CancelRequest(cancel)).await?;
         }
         let seen = match response.watch_id {
             -1 => &mut self.refusals,

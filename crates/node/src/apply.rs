@@ -14,8 +14,8 @@ use bytes::Bytes;
 use consensus::{Entry, EntryKind};
 use state::changes::Changes;
 use state::command::Command;
-use state::{Machine, Sweep};
 use state::{Applied, Outcome};
+use state::{Machine, Sweep};
 use std::collections::HashMap;
 use types::limits::COMPACTION_RECORDS_PER_STEP;
 use types::{LogIndex, RequestId, Revision, Term};
@@ -143,7 +143,8 @@ impl Applier {
         let mut effects = Effects::default();
         if let Sweep::Done(upto) = self.machine.compact_step(COMPACTION_RECORDS_PER_STEP)? {
             self.sweep_is_due = false;
-            let (done, waiting) = std::mem::take(&mut self.sweeping).into_iter().partition(|(at, ..)| *at <= upto);
+            let (done, waiting) =
+                std::mem::take(&mut self.sweeping).into_iter().partition(|(at, ..)| *at <= upto);
             self.sweeping = waiting;
             effects.answers = done.into_iter().map(|(_, reply, proposed)| (reply, Ok(proposed))).collect();
         }

@@ -10,8 +10,8 @@ use prost::Message;
 use proto::etcdserverpb as pb;
 use proto::membershippb as mpb;
 use state::command::{
-    Alarm, AlarmAction, AlarmChange, AlarmKind, Command, Compact, Compare, CompareOperand, CompareRelation, DeleteRange,
-    LeaseGrant, LeaseRemaining, MemberAttributes, Op, Put, PutLease, PutValue, Txn,
+    Alarm, AlarmAction, AlarmChange, AlarmKind, Command, Compact, Compare, CompareOperand, CompareRelation,
+    DeleteRange, LeaseGrant, LeaseRemaining, MemberAttributes, Op, Put, PutLease, PutValue, Txn,
 };
 use state::query::{Projection, RangeQuery, Sort, SortOrder, SortTarget};
 use types::{Key, KeyRange, LeaseId, MemberId, RangeEnd, RequestId, Revision};
@@ -92,7 +92,9 @@ pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, Unreadable> {
     if bytes.is_empty() {
         return Ok(Envelope { id: RequestId(0), command: Command::Nothing });
     }
-    let Ok(request) = pb::InternalRaftRequest::decode(bytes) else { return unreadable("not an etcd request") };
+    let Ok(request) = pb::InternalRaftRequest::decode(bytes) else {
+        return unreadable("not an etcd request");
+    };
     let id = RequestId(request.header.as_ref().map_or(request.id, |header| header.id));
     Ok(Envelope { id, command: command_from(request)? })
 }
@@ -111,8 +113,10 @@ fn command_from(request: pb::InternalRaftRequest) -> Result<Command, Unreadable>
     } else if let Some(revoke) = request.lease_revoke {
         Command::LeaseRevoke(LeaseId(revoke.id))
     } else if let Some(checkpoint) = request.lease_checkpoint {
-        let lease =
-            |one: pb::LeaseCheckpoint| LeaseRemaining { id: LeaseId(one.id), remaining_seconds: one.remaining_ttl };
+        let lease = |one: pb::LeaseCheckpoint| LeaseRemaining {
+            id: LeaseId(one.id),
+            remaining_seconds: one.remaining_ttl,
+        };
         Command::LeaseCheckpoint(checkpoint.checkpoints.into_iter().map(lease).collect())
     } else if let Some(alarm) = request.alarm {
         Command::Alarm(alarm_from(&alarm)?)
@@ -156,7 +160,14 @@ fn put_to(put: Put) -> pb::PutRequest {
         PutLease::Set(lease) => (lease.0, false),
         PutLease::Keep => (0, true),
     };
-    pb::PutRequest { key: put.key.into_bytes(), value, lease, prev_kv: put.prev_kv, ignore_value, ignore_lease }
+    pb::PutRequest {
+        key: put.key.into_bytes(),
+        value,
+        lease,
+        prev_kv: put.prev_kv,
+        ignore_value,
+        ignore_lease,
+    }
 }
 
 fn put_from(put: pb::PutRequest) -> Result<Put, Unreadable> {
@@ -258,10 +269,14 @@ fn compare_from(compare: pb::Compare) -> Result<Compare, Unreadable> {
         Ok(CompareTarget::Mod) => {
             CompareOperand::Mod(if let Some(TargetUnion::ModRevision(n)) = union { n } else { 0 })
         }
-        Ok(CompareTarget::Value) => {
-            CompareOperand::Value(if let Some(TargetUnion::Value(value)) = union { value } else { Bytes::new() })
+        Ok(CompareTarget::Value) => CompareOperand::Value(if let Some(TargetUnion::Value(value)) = union {
+            value
+        } else {
+            Bytes::new()
+        }),
+        Ok(CompareTarget::Lease) => {
+            CompareOperand::Lease(if let Some(TargetUnion::Lease(n)) = union { n } else { 0 })
         }
-        Ok(CompareTarget::Lease) => CompareOperand::Lease(if let Some(TargetUnion::Lease(n)) = union { n } else { 0 }),
         Err(_) => return unreadable("a comparison of an unknown target"),
     };
     let relation = match CompareResult::try_from(compare.result) {
@@ -280,6 +295,7 @@ fn query_to(query: RangeQuery) -> pb::RangeRequest {
         None => (Order::None, Target::Key),
         Some(Sort { target, order }) => (
             match order {
+                SortOrder::Unspecified => Order::None,
                 SortOrder::Ascending => Order::Ascend,
                 SortOrder::Descending => Order::Descend,
             },
@@ -319,10 +335,10 @@ fn query_from(query: pb::RangeRequest) -> Result<RangeQuery, Unreadable> {
         Ok(Target::Value) => SortTarget::Value,
         Err(_) => return unreadable("a range sorted by an unknown target"),
     };
-    // Another target than the key with no order sorts upward, as in etcd.
     let sort = match Order::try_from(query.sort_order) {
         Ok(Order::None) if target == SortTarget::Key => None,
-        Ok(Order::None | Order::Ascend) => Some(Sort { target, order: SortOrder::Ascending }),
+        Ok(Order::None) => Some(Sort { target, order: SortOrder::Unspecified }),
+        Ok(Order::Ascend) => Some(Sort { target, order: SortOrder::Ascending }),
         Ok(Order::Descend) => Some(Sort { target, order: SortOrder::Descending }),
         Err(_) => return unreadable("a range in an unknown order"),
     };

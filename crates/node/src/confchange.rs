@@ -56,8 +56,8 @@ pub(crate) fn decode(kind: EntryKind, data: &Bytes) -> Result<Option<MembershipC
     if kind == EntryKind::ConfChangeV2 {
         return Ok(None);
     }
-    let change =
-        raftpb::ConfChange::decode(data.clone()).map_err(|_| Malformed { what: "not a membership change" })?;
+    let change = raftpb::ConfChange::decode(data.clone())
+        .map_err(|_| Malformed { what: "not a membership change" })?;
     let id = MemberId(change.node_id());
     let context = || {
         serde_json::from_slice::<Context>(change.context.as_deref().unwrap_or_default())

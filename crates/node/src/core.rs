@@ -75,7 +75,9 @@ impl<L: LogRead> Core<L> {
     pub(crate) fn propose(&mut self, proposal: Proposal) {
         let refused = match self.consensus.propose(proposal.entry) {
             Ok(()) => None,
-            Err(Error::ProposalDropped) if self.consensus.position().leader.is_none() => Some(Refused::NoLeader),
+            Err(Error::ProposalDropped) if self.consensus.position().leader.is_none() => {
+                Some(Refused::NoLeader)
+            }
             Err(_) => Some(Refused::TooManyRequests),
         };
         if refused.is_none() {

@@ -181,12 +181,7 @@ fn run(
         clock: env.clock.clone(),
         consensus: to_consensus.clone(),
         hub: to_hub.clone(),
-        position: Mutex::new(Position {
-            role: Role::Follower,
-            leader: None,
-            term: Term(0),
-            commit: applied,
-        }),
+        position: Mutex::new(Position { role: Role::Follower, leader: None, term: Term(0), commit: applied }),
         applied: AtomicU64::new(applied.0),
         next_request: AtomicU64::new(first_request(dir, env)),
         next_stream: AtomicU64::new(1),

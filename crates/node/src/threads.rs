@@ -270,7 +270,9 @@ impl ApplyThread {
             let mut clock = lock(&self.shared.leases);
             for change in &changes.leases {
                 match *change {
-                    LeaseChange::Granted { id, ttl_seconds } => clock.start(id, ttl_seconds, ttl_seconds, now),
+                    LeaseChange::Granted { id, ttl_seconds } => {
+                        clock.start(id, ttl_seconds, ttl_seconds, now)
+                    }
                     LeaseChange::Revoked(id) => clock.end(id),
                     LeaseChange::Checkpointed { .. } => {}
                 }
@@ -278,7 +280,8 @@ impl ApplyThread {
         }
         let upto = changes.revisions.last().map(|revised| revised.revision);
         if let Some(upto) = upto {
-            let changes = changes.revisions.into_iter().flat_map(|revised| revised.events).map(Change::of).collect();
+            let changes =
+                changes.revisions.into_iter().flat_map(|revised| revised.events).map(Change::of).collect();
             // A full queue is no loss: the hub sees the gap and reads history.
             let _ = self.hub.try_send(HubInput::Changes(changes, upto));
         }

@@ -32,7 +32,9 @@ impl History for state::Reader {
     fn changes(&self, range: &KeyRange, from: Revision, to: Revision, max: usize) -> Result<Page, Forgotten> {
         let limits = PageLimits { items: max, bytes: WATCH_HISTORY_BYTES_PER_PAGE };
         match self.events(from, to, |key| range.contains(key), limits) {
-            Ok(page) => Ok(Page { changes: page.events.into_iter().map(Change::of).collect(), next: page.next }),
+            Ok(page) => {
+                Ok(Page { changes: page.events.into_iter().map(Change::of).collect(), next: page.next })
+            }
             Err(Error::Refused(Refusal::Compacted { compacted })) => Err(Forgotten { oldest: compacted }),
             Err(error) => {
                 // A store that cannot be read stops the member on its own path; the watcher waits for that.

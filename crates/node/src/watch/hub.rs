@@ -255,7 +255,12 @@ impl<H: History> Hub<H> {
             self.behind.push_back(key);
             return false;
         }
-        let read = self.history.changes(&watcher.request.range, watcher.next, revision, WATCH_HISTORY_EVENTS_PER_PAGE);
+        let read = self.history.changes(
+            &watcher.request.range,
+            watcher.next,
+            revision,
+            WATCH_HISTORY_EVENTS_PER_PAGE,
+        );
         let page = match read {
             Ok(page) => page,
             Err(Forgotten { oldest }) => {

@@ -74,8 +74,14 @@ mod tests {
         let range = |start: &'static [u8], end: &'static [u8]| {
             KeyRange::from_pair(Key::new(Bytes::from_static(start)).unwrap(), Bytes::from_static(end))
         };
-        let ranges =
-            [range(b"b", b""), range(b"a", b"c"), range(b"b", b"\0"), range(b"c", b"d"), range(b"\0", b"\0"), range(b"d", b"a")];
+        let ranges = [
+            range(b"b", b""),
+            range(b"a", b"c"),
+            range(b"b", b"\0"),
+            range(b"c", b"d"),
+            range(b"\0", b"\0"),
+            range(b"d", b"a"),
+        ];
         let mut interest = Interest::default();
         for (n, range) in ranges.iter().enumerate() {
             interest.insert(WatcherKey(StreamId(1), WatchId(n as i64)), range);

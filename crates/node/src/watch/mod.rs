@@ -12,6 +12,7 @@ pub(crate) use hub::{Change, Hub};
 /// The hub of a running member.
 pub(crate) type HubState = Hub<state::Reader>;
 
+use state::auth::{Demand, Demanding, Right};
 use state::outcome::Pair;
 use types::{KeyRange, Revision};
 
@@ -41,6 +42,12 @@ pub struct WatchRequest {
     pub prev_kv: bool,
     /// Tell now and then, when idle, how far the watch is.
     pub progress_notify: bool,
+}
+
+impl Demanding for WatchRequest {
+    fn demand(&self) -> Demand {
+        Demand::Keys(vec![(self.range.clone(), Right::Read)])
+    }
 }
 
 /// One change of one key.

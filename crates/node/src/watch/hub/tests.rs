@@ -61,7 +61,11 @@ impl History for Past {
 
     fn before(&self, key: &Key, at: Revision) -> Option<Pair> {
         let past = self.0.lock().unwrap();
-        past.0.iter().rev().find(|change| change.key == *key && change.revision < at).map(|change| change.event.pair.clone())
+        past.0
+            .iter()
+            .rev()
+            .find(|change| change.key == *key && change.revision < at)
+            .map(|change| change.event.pair.clone())
     }
 }
 
@@ -82,7 +86,9 @@ impl Client {
     fn events(&self) -> Vec<String> {
         let text = |event: WatchEvent| {
             let pair = String::from_utf8(event.pair.0.to_vec()).unwrap();
-            event.prev.map_or(pair.clone(), |prev| format!("{pair}<{}", String::from_utf8(prev.0.to_vec()).unwrap()))
+            event.prev.map_or(pair.clone(), |prev| {
+                format!("{pair}<{}", String::from_utf8(prev.0.to_vec()).unwrap())
+            })
         };
         let updates = self.take().into_iter();
         updates
