@@ -1,9 +1,20 @@
-//! The data directory.
+//! The data directory: made once, held by one process, opened only by the member it belongs to.
+//!
+//! Owns the directory's lock, the open keyring, and the choice of manifest. Decides whether a path holds nothing, ours, etcd's
+//! or something foreign, before anything in it is changed.
+//!
+//! Invariants: the directory is 0700; the keyring is the last thing a creation writes, so a directory with a keyring is
+//! whole, and one without it never held data; whoever has a [`Dir`] holds the lock.
 
-use crate::Error;
-use env::Env;
-use seal::{Identity, KeyId, KeyProvider};
+use crate::manifest::{self, Chosen, Manifest};
+use crate::{Error, log, names};
+use env::{DirLock, Disk, Env, Kind};
+use seal::{Identity, KeyId, KeyProvider, Keyring, KeyringHead, PROVIDER_KEY_FILE};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Larger than any keyring.
+const KEYRING_BYTES_MAX: u64 = 1 << 20;
 
 /// What a path holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +23,7 @@ pub enum Found {
     Nothing,
     /// Data of ours.
     Ours {
-        /// Whose.
+        /// Whose; not authenticated yet.
         identity: Identity,
         /// The key it is sealed with.
         key: KeyId,
@@ -28,19 +39,55 @@ pub enum Keys<'a> {
     Files(&'a [PathBuf]),
 }
 
+/// A directory held, its keyring open. Log and store keep it.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    pub(crate) env: Env,
+    pub(crate) path: PathBuf,
+    pub(crate) keyring: Keyring,
+    _lock: Box<dyn DirLock>,
+}
+
 /// A data directory, held for this process. Log and store keep it held.
 #[derive(Debug)]
-pub struct DataDir {}
+pub struct DataDir {
+    pub(crate) dir: Arc<Dir>,
+    pub(crate) chosen: Chosen,
+}
 
 impl DataDir {
     /// Looks at a path without changing or holding anything.
     ///
     /// # Errors
-    /// Etcd's data, something else's, or the disk's failure.
+    /// Etcd's data, something else's, data whose keyring is gone, or the disk's failure.
     pub fn inspect(env: &Env, path: &Path) -> Result<Found, Error> {
-        let _ = (env, path);
-        panic!("not there yet")
+        let disk = &*env.disk;
+        if disk.stat(path)?.is_none() {
+            return Ok(Found::Nothing);
+        }
+        let names = disk.list(path)?;
+        if names.iter().any(|name| name == names::KEYRING) {
+            let head = read_head(disk, path)?.0;
+            let key = head.wraps.first().map_or(KeyId([0; 8]), |(_, id)| *id);
+            return Ok(Found::Ours { identity: head.identity, key });
+        }
+        if names.iter().any(|name| name == "member") {
+            return Err(Error::EtcdData { path: path.to_owned() });
+        }
+        if let Some(name) = names.iter().find(|name| !names::is_of_creation(name)) {
+            return Err(Error::Foreign { path: path.to_owned(), name: name.clone() });
+        }
+        for below in [names::LOG, names::STORE] {
+            let below = path.join(below);
+            if disk.stat(&below)?.is_some() && !disk.list(&below)?.is_empty() {
+                let why =
+                    "it holds data, but its keyring is gone; hint: restore the file keyring from a backup";
+                return Err(Error::Inconsistent { path: path.to_owned(), why: why.to_owned() });
+            }
+        }
+        Ok(Found::Nothing)
     }
+
     /// Makes a data directory (the parent exists) and holds it.
     ///
     /// # Errors
@@ -51,20 +98,112 @@ impl DataDir {
         identity: Identity,
         provider: &dyn KeyProvider,
     ) -> Result<Self, Error> {
-        let _ = (env, path, identity, provider);
-        panic!("not there yet")
+        let disk = &*env.disk;
+        if Self::inspect(env, path)? != Found::Nothing {
+            return Err(Error::Misuse(format!("data directory {} holds data already", path.display())));
+        }
+        if disk.stat(path)?.is_none() {
+            disk.create_dir(path)?;
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                disk.sync_dir(parent)?;
+            }
+        }
+        check_mode(disk, path)?;
+        let lock = hold(disk, path)?;
+        for generation in manifest::generations(disk, path)? {
+            disk.remove(&names::manifest(path, generation))?;
+        }
+        for below in [names::LOG, names::STORE] {
+            if disk.stat(&path.join(below))?.is_none() {
+                disk.create_dir(&path.join(below))?;
+            }
+        }
+        disk.sync_dir(path)?;
+        let keyring = Keyring::generate(identity, &*env.random);
+        let sealed = keyring.encode(&[provider], &*env.random)?;
+        let dir = Dir { env: env.clone(), path: path.to_owned(), keyring, _lock: lock };
+        let manifest = Manifest { generation: 1, next_segment: 1, ..Manifest::default() };
+        manifest.write(&dir)?;
+        disk.replace(&path.join(names::KEYRING), &sealed)?;
+        let chosen = Chosen { manifest, generations: vec![1], passed_over: Vec::new() };
+        Ok(Self { dir: Arc::new(dir), chosen })
     }
+
     /// Opens and holds a data directory.
     ///
     /// # Errors
-    /// No data, another member's, no key, damage, in use, the disk's failure.
+    /// No data, another member's (than `expected`), no key, damage, a loose mode, in use, the disk's failure.
     pub fn open(env: &Env, path: &Path, expected: Option<Identity>, keys: Keys<'_>) -> Result<Self, Error> {
-        let _ = (env, path, expected, keys);
-        panic!("not there yet")
+        let disk = &*env.disk;
+        if Self::inspect(env, path)? == Found::Nothing {
+            return Err(Error::NoData { path: path.to_owned() });
+        }
+        check_mode(disk, path)?;
+        let lock = hold(disk, path)?;
+        let (head, sealed) = read_head(disk, path)?;
+        if let Some(expected) = expected.filter(|expected| *expected != head.identity) {
+            return Err(Error::OtherMember { path: path.to_owned(), found: head.identity, expected });
+        }
+        let keyring = match keys {
+            Keys::Provider(provider) => Keyring::open(&sealed, provider)?,
+            Keys::Files(candidates) => Keyring::open(&sealed, &find_key(disk, &head, candidates)?)?,
+        };
+        let dir = Dir { env: env.clone(), path: path.to_owned(), keyring, _lock: lock };
+        for name in disk.list(path)?.iter().filter(|name| names::is_temporary(name)) {
+            disk.remove(&path.join(name))?;
+        }
+        let chosen = manifest::choose(&dir, log::begins(&dir)?)?;
+        Ok(Self { dir: Arc::new(dir), chosen })
     }
+
     /// Whose it is.
     #[must_use]
     pub fn identity(&self) -> Identity {
-        panic!("not there yet")
+        self.dir.keyring.identity()
     }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.dir.path
+    }
+
+    /// Why newer manifests than the one in use were passed over, for the log of the program; usually empty.
+    #[must_use]
+    pub fn passed_over(&self) -> &[String] {
+        &self.chosen.passed_over
+    }
+}
+
+fn read_head(disk: &dyn Disk, path: &Path) -> Result<(KeyringHead, Vec<u8>), Error> {
+    let sealed = disk.read(&path.join(names::KEYRING), KEYRING_BYTES_MAX)?;
+    Ok((KeyringHead::decode(&sealed)?, sealed))
+}
+
+fn check_mode(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
+    match disk.stat(path)? {
+        Some(stat) if stat.kind != Kind::Directory => {
+            let why = "it is not a directory".to_owned();
+            Err(Error::Inconsistent { path: path.to_owned(), why })
+        }
+        Some(stat) if stat.mode & 0o077 != 0 => Err(Error::Mode { path: path.to_owned(), mode: stat.mode }),
+        _ => Ok(()),
+    }
+}
+
+fn hold(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DirLock>, Error> {
+    disk.lock_dir(path)?.ok_or_else(|| Error::InUse { path: path.to_owned() })
+}
+
+fn find_key(disk: &dyn Disk, head: &KeyringHead, candidates: &[PathBuf]) -> Result<seal::KeyFile, Error> {
+    let mut all_tried = Vec::new();
+    let mut wanted = KeyId([0; 8]);
+    for (_, id) in head.wraps.iter().filter(|(kind, _)| *kind == PROVIDER_KEY_FILE) {
+        match seal::find_key_file(disk, *id, candidates) {
+            Err(seal::Error::KeyMissing { tried, .. }) => all_tried.extend(tried),
+            found => return Ok(found?),
+        }
+        wanted = *id;
+    }
+    Err(seal::Error::KeyMissing { id: wanted, tried: all_tried }.into())
 }

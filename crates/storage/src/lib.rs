@@ -7,16 +7,20 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod codec;
 mod dir;
 mod error;
+mod file;
 mod log;
+mod manifest;
+mod names;
 mod store;
 
 pub use dir::{DataDir, Found, Keys};
 pub use error::Error;
-pub use log::{Log, LogBatch, LogOptions, LogReader, LogWriter, Recovered};
+pub use log::{Log, LogBatch, LogOptions, LogReader, LogWriter, Recovered, TornTail};
 pub use seal::{Identity, KeyFile, KeyId, KeyProvider};
 pub use store::{
-    Checkpoint, Durable, PendingCheckpoint, Position, RecordKind, SegmentNumber, Store, StoreOptions,
-    StoreReader,
+    Checkpoint, Durable, PendingCheckpoint, Position, RecordKind, SegmentNumber, SegmentUse, Store,
+    StoreOptions, StoreReader,
 };

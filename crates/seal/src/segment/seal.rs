@@ -61,8 +61,8 @@ impl Sealer {
     /// Ends the segment: the end record goes to the end of `out`. Answers the whole extent, end record included.
     ///
     /// # Errors
-    /// Never in practice; an end record is small.
-    pub fn end(mut self, out: &mut Vec<u8>) -> Result<Extent, Error> {
+    /// Never in practice; an end record is small. What is sealed after it is not read by anybody.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<Extent, Error> {
         let Extent { length, records, hash } = self.extent();
         self.seal_any(END, &[&length.to_be_bytes(), &records.to_be_bytes(), &hash], out)?;
         Ok(self.extent())

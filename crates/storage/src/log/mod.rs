@@ -1,128 +1,85 @@
-//! The log.
+//! The log: batches of entries, made durable together, in sealed segments (docs/formats/log.md).
+//!
+//! Owns the order of writes and syncs, what is believed after a crash, and the recent entries in memory. One
+//! [`LogWriter`] lives on the log's thread; [`LogReader`]s are everywhere. Never interprets an entry.
+//!
+//! Invariants:
+//! - a segment is written by one life of one process; each start begins a new one, whose head says how much of its
+//!   predecessor counts, so a torn tail is judged once and for all;
+//! - a batch is written only after the one before is synced;
+//! - entries are superseded by later records of the same index, never cut;
+//! - segments are deleted from the oldest on, whole;
+//! - after a failed write or sync the writer refuses everything.
+//!
+//! Start reading at `write.rs`; `recover.rs` and `torn.rs` say what a start believes.
+
+mod create;
+mod read;
+mod record;
+mod recover;
+mod torn;
+mod write;
+
+pub use read::LogReader;
+pub use recover::TornTail;
+pub use write::{LogBatch, LogWriter};
+
+pub(crate) use recover::begins;
 
 use crate::{DataDir, Error};
-use bytes::Bytes;
-use consensus::{Entry, HardState, LogError, LogRead};
-use types::{LogIndex, Term};
+use consensus::HardState;
+use types::LogIndex;
 
 /// Sizes of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
-    /// Bytes of one segment file.
+    /// Bytes of one segment file, reserved when it is made. One larger batch makes one larger segment.
     pub segment_bytes: u64,
-    /// Bytes of recent entries kept in memory.
+    /// Bytes of recent entries kept in memory for followers and apply; older ones are read from the disk.
     pub tail_bytes: usize,
 }
 
 impl Default for LogOptions {
+    /// etcd's segment size, so that its operators find what they know; half of it in memory.
     fn default() -> Self {
         Self { segment_bytes: 64 << 20, tail_bytes: 32 << 20 }
     }
 }
 
-/// What is made durable together.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct LogBatch<'a> {
-    /// The hard state, if it changed.
-    pub hard_state: Option<HardState>,
-    /// Entries; the first follows the last one there, or supersedes all from its index on.
-    pub entries: &'a [Entry],
-    /// Audit intents of these entries.
-    pub audit: &'a [Bytes],
-}
-
 /// What a log held when it was opened.
 #[derive(Clone, Debug)]
 pub struct Recovered {
-    /// The last hard state.
+    /// The last hard state; its commit is never beyond `last`.
     pub hard_state: HardState,
     /// The first entry; one after the last when there is none.
     pub first: LogIndex,
     /// The last entry.
     pub last: LogIndex,
+    /// The end of a batch that was cut short by a crash and is left out, for the log of the program.
+    pub torn_tail: Option<TornTail>,
 }
 
-/// A log.
+/// The log of a data directory.
 #[derive(Debug)]
-pub struct Log {}
+pub struct Log;
 
 impl Log {
-    /// Opens the log of a data directory and begins a new segment.
+    /// Opens the log of a data directory and begins a new segment in it.
     ///
     /// # Errors
-    /// Damage, no space, the disk's failure.
+    /// Damage, a log that begins after the store's end, no space, the disk's failure.
     pub fn open(dir: &DataDir, options: LogOptions) -> Result<(LogWriter, LogReader, Recovered), Error> {
-        let _ = (dir, options);
-        panic!("not there yet")
-    }
-}
-
-/// Writes the log.
-#[derive(Debug)]
-pub struct LogWriter {}
-
-impl LogWriter {
-    /// Writes a batch; durable after [`LogWriter::sync`].
-    ///
-    /// # Errors
-    /// [`Error::NoSpace`]: nothing was written. Else the writer is poisoned.
-    pub fn append(&mut self, batch: LogBatch<'_>) -> Result<(), Error> {
-        let _ = batch;
-        panic!("not there yet")
-    }
-    /// Makes what was appended durable.
-    ///
-    /// # Errors
-    /// The disk's failure; the writer is poisoned.
-    pub fn sync(&mut self) -> Result<(), Error> {
-        panic!("not there yet")
-    }
-    /// Deletes whole segments that hold only entries before `below`.
-    ///
-    /// # Errors
-    /// The disk's failure.
-    pub fn release(&mut self, below: LogIndex) -> Result<(), Error> {
-        let _ = below;
-        panic!("not there yet")
-    }
-    /// Begins the log anew after the entry at `index` with `term`, as an installed snapshot does.
-    ///
-    /// # Errors
-    /// As [`LogWriter::append`].
-    pub fn reset(&mut self, index: LogIndex, term: Term) -> Result<(), Error> {
-        let _ = (index, term);
-        panic!("not there yet")
-    }
-    /// Whether the next segment could not be reserved: puts should be refused until it could.
-    #[must_use]
-    pub fn is_short_of_space(&self) -> bool {
-        false
-    }
-}
-
-/// Reads the log.
-#[derive(Clone, Debug)]
-pub struct LogReader {}
-
-impl LogReader {
-    /// Makes entries readable that were handed over for writing but may not be written yet. Consensus reads what it
-    /// handed out at once, so its driver calls this before it sends a batch to the writer.
-    pub fn stage(&self, entries: &[Entry]) {
-        let _ = entries;
-    }
-}
-
-impl LogRead for LogReader {
-    fn first_index(&self) -> LogIndex {
-        panic!("not there yet")
-    }
-    fn last_index(&self) -> LogIndex {
-        panic!("not there yet")
-    }
-    fn term(&self, _: LogIndex) -> Result<Term, LogError> {
-        panic!("not there yet")
-    }
-    fn entries(&self, _: LogIndex, _: LogIndex, _: u64) -> Result<Vec<Entry>, LogError> {
-        panic!("not there yet")
+        let found = recover::recover(&dir.dir, options.tail_bytes)?;
+        let consistent = dir.chosen.manifest.checkpoint.consistent_index;
+        if found.base.0 > consistent {
+            let why = format!(
+                "the store ends at entry {consistent}, but the log begins at {}",
+                found.base.0.next()
+            );
+            return Err(Error::Inconsistent { path: dir.dir.path.clone(), why });
+        }
+        let recovered = found.summary();
+        let (writer, reader) = LogWriter::go_on(dir.dir.clone(), options, found)?;
+        Ok((writer, reader, recovered))
     }
 }

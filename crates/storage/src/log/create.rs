@@ -1,0 +1,54 @@
+//! Making log segments: space reserved first, then the head, each synced before anything is built on it.
+
+use super::record::{self, Head};
+use crate::dir::Dir;
+use crate::file::SegmentFile;
+use crate::{Error, names};
+use env::DiskFile;
+use seal::{Purpose, Sealer};
+use std::sync::Arc;
+
+/// Space reserved for a segment; all zeros, not part of the log yet.
+#[derive(Debug)]
+pub(super) struct Reserved {
+    pub(super) number: u32,
+    pub(super) bytes: u64,
+    file: Arc<dyn DiskFile>,
+}
+
+/// Reserves a file of `bytes` for segment `number`. [`Error::NoSpace`] leaves nothing behind.
+pub(super) fn reserve(dir: &Dir, number: u32, bytes: u64) -> Result<Reserved, Error> {
+    let path = names::log_segment(&dir.path, number);
+    let file = dir.env.disk.create(&path, bytes).map_err(|error| {
+        if error.is_no_space() { Error::NoSpace { path: path.clone(), bytes } } else { error.into() }
+    })?;
+    dir.env.disk.sync_dir(&dir.path.join(names::LOG))?;
+    Ok(Reserved { number, bytes, file })
+}
+
+impl Reserved {
+    /// Gives the space back.
+    pub(super) fn discard(self, dir: &Dir) -> Result<(), Error> {
+        Ok(dir.env.disk.remove(&names::log_segment(&dir.path, self.number))?)
+    }
+
+    /// Makes it the next segment of the log: writes and syncs its head, which lies in one sector with the header, so that
+    /// after a crash it is there or not.
+    pub(super) fn begin(
+        &self,
+        dir: &Dir,
+        head: &Head,
+        out: &mut Vec<u8>,
+    ) -> Result<(Sealer, SegmentFile), Error> {
+        out.clear();
+        let number = u64::from(self.number);
+        let mut sealer = Sealer::begin(&dir.keyring, Purpose::Log, number, &*dir.env.random, out)?;
+        sealer.seal(record::HEAD, &[&head.encode()], out)?;
+        assert!(out.len() <= 512, "header and head have {} bytes, more than a sector", out.len());
+        self.file.write_at(out, 0)?;
+        self.file.sync_data()?;
+        let path = names::log_segment(&dir.path, self.number);
+        let file = SegmentFile { path, file: self.file.clone(), key: sealer.key() };
+        Ok((sealer, file))
+    }
+}

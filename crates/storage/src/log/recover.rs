@@ -1,0 +1,260 @@
+//! What a start believes of the log that it finds.
+//!
+//! Segments are read oldest first. Of each but the last, its successor's head says how much counts, and the chain hash must
+//! fit; the last ends at its authenticated end, at zeros, or in a torn batch (`torn.rs`). Anything else is damage. Files
+//! of zeros after the last segment were reserved ahead and never used.
+
+use super::record::{self, Base, Head};
+use super::torn::{self, Verdict};
+use super::{Recovered, read::Tail};
+use crate::dir::Dir;
+use crate::file::{Scan, SegmentFile, Step, damaged};
+use crate::{Error, names};
+use bytes::Bytes;
+use consensus::{Entry, HardState};
+use seal::{Extent, Purpose};
+use std::path::PathBuf;
+use std::sync::Arc;
+use types::{LogIndex, Term};
+
+/// The end of a batch that a crash cut short; none of it was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment's file.
+    pub path: PathBuf,
+    /// Where the last good record ends.
+    pub position: u64,
+    /// Bytes from there to the last one that was written.
+    pub bytes: u64,
+}
+
+/// A segment that was found.
+#[derive(Debug)]
+pub(super) struct Inherited {
+    pub(super) number: u32,
+    pub(super) file: Arc<SegmentFile>,
+    pub(super) base: Base,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) segments: Vec<Inherited>,
+    pub(super) tail: Tail,
+    pub(super) base: Base,
+    pub(super) hard_state: HardState,
+    /// How much of the last segment counts.
+    pub(super) last_extent: Extent,
+    pub(super) torn_tail: Option<TornTail>,
+    /// Files reserved ahead and never used.
+    pub(super) unused: Vec<PathBuf>,
+    /// The first number that no file has.
+    pub(super) next_number: u32,
+}
+
+impl Found {
+    pub(super) fn summary(&self) -> Recovered {
+        let last = self.tail.last();
+        let commit = self.hard_state.commit.min(last);
+        Recovered {
+            hard_state: HardState { commit, ..self.hard_state },
+            first: self.base.0.next(),
+            last,
+            torn_tail: self.torn_tail.clone(),
+        }
+    }
+}
+
+/// The log's files: segments in order, then the unused ones.
+struct Files {
+    segments: Vec<(u32, SegmentFile)>,
+    unused: Vec<PathBuf>,
+    next_number: u32,
+}
+
+fn files(dir: &Dir) -> Result<Files, Error> {
+    let below = dir.path.join(names::LOG);
+    let mut numbers = Vec::new();
+    for name in dir.env.disk.list(&below)? {
+        let number = names::parse_log_segment(&name).ok_or_else(|| Error::Inconsistent {
+            path: below.join(&name),
+            why: "it does not belong there; hint: move it away".to_owned(),
+        })?;
+        numbers.push(number);
+    }
+    numbers.sort_unstable();
+    let next_number = numbers.last().map_or(Some(1), |last| last.checked_add(1));
+    let next_number =
+        next_number.ok_or_else(|| Error::Misuse("the log's segment numbers are used up".to_owned()))?;
+    let mut unused = Vec::new();
+    while let Some(number) = numbers.last() {
+        let path = names::log_segment(&dir.path, *number);
+        let file = dir.env.disk.open(&path)?;
+        if torn::last_written(&*file, 0..file.len()?)?.is_some() {
+            break;
+        }
+        unused.push(path);
+        numbers.pop();
+    }
+    for (number, next) in numbers.iter().zip(numbers.iter().skip(1)) {
+        if number.checked_add(1) != Some(*next) {
+            let path = names::log_segment(&dir.path, number.saturating_add(1));
+            return Err(damaged(&path, 0, "the segments around it are there, but it is not"));
+        }
+    }
+    let mut segments = Vec::new();
+    for number in numbers {
+        let path = names::log_segment(&dir.path, number);
+        let segment = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)?;
+        segments.push((number, segment));
+    }
+    Ok(Files { segments, unused, next_number })
+}
+
+/// Reads a segment's head from a scan at its beginning.
+fn head(segment: &SegmentFile, scan: &mut Scan<'_>) -> Result<Head, Error> {
+    match scan.step()? {
+        Step::Record(at, record::HEAD, payload) => {
+            Head::decode(payload).map_err(|why| segment.damaged(at, why))
+        }
+        Step::Bad { why, .. } => Err(segment.damaged(scan.position(), why)),
+        _ => Err(segment.damaged(scan.position(), "its first record is no head")),
+    }
+}
+
+/// The first entry that the oldest segment may hold; nothing if there is no segment.
+pub(crate) fn begins(dir: &Dir) -> Result<Option<LogIndex>, Error> {
+    let files = files(dir)?;
+    let Some((_, oldest)) = files.segments.first() else { return Ok(None) };
+    let mut scan = Scan::new(oldest, oldest.file.len()?);
+    Ok(Some(head(oldest, &mut scan)?.base.0.next()))
+}
+
+/// Reads the whole log.
+pub(super) fn recover(dir: &Dir, tail_bytes: usize) -> Result<Found, Error> {
+    let Files { segments, unused, next_number } = files(dir)?;
+    let mut heads = Vec::new();
+    for (_, segment) in &segments {
+        heads.push(head(segment, &mut Scan::new(segment, segment.file.len()?))?);
+    }
+    let base = heads.first().map_or((LogIndex(0), Term(0)), |head| head.base);
+    let mut replay = Replay { tail: Tail::new(base, tail_bytes), hard_state: HardState::default() };
+    let mut last = (Extent { length: 0, records: 0, hash: [0; 32] }, None);
+    for (i, (number, segment)) in segments.iter().enumerate() {
+        let next = heads.get(i + 1).map(|next| next.predecessor);
+        last = match next {
+            Some((predecessor, extent)) if predecessor == *number => {
+                read_closed(*number, segment, extent, &mut replay)?;
+                (extent, None)
+            }
+            Some(_) => return Err(segment.damaged(0, "its successor names another predecessor")),
+            None => read_last(*number, segment, &mut replay)?,
+        };
+    }
+    let inherited = segments.into_iter().zip(&heads);
+    let segments =
+        inherited.map(|((number, file), head)| Inherited { number, file: file.into(), base: head.base });
+    let (last_extent, torn_tail) = last;
+    Ok(Found {
+        segments: segments.collect(),
+        base: replay.tail.base(),
+        tail: replay.tail,
+        hard_state: replay.hard_state,
+        last_extent,
+        torn_tail,
+        unused,
+        next_number,
+    })
+}
+
+/// Reads a segment of which `extent` counts.
+fn read_closed(number: u32, segment: &SegmentFile, extent: Extent, replay: &mut Replay) -> Result<(), Error> {
+    let mut scan = Scan::new(segment, extent.length);
+    loop {
+        match scan.step()? {
+            Step::Record(at, kind, payload) => {
+                replay.record(number, at, kind, payload).map_err(|why| segment.damaged(at, why))?;
+            }
+            Step::End => {}
+            Step::Limit if scan.extent() == extent => return Ok(()),
+            Step::Limit => {
+                return Err(segment.damaged(extent.length, "its chain hash is not what its successor says"));
+            }
+            Step::Bad { why, .. } => return Err(segment.damaged(scan.position(), why)),
+        }
+    }
+}
+
+/// Reads the last segment up to where it ends.
+fn read_last(
+    number: u32,
+    segment: &SegmentFile,
+    replay: &mut Replay,
+) -> Result<(Extent, Option<TornTail>), Error> {
+    let mut scan = Scan::new(segment, segment.file.len()?);
+    let mut batch = None;
+    loop {
+        match scan.step()? {
+            Step::Record(at, kind, payload) => {
+                if kind == record::BATCH {
+                    let bytes =
+                        record::decode_batch(payload.clone()).map_err(|why| segment.damaged(at, why))?;
+                    batch = Some(at..at.saturating_add(bytes));
+                }
+                replay.record(number, at, kind, payload).map_err(|why| segment.damaged(at, why))?;
+            }
+            Step::End | Step::Limit => return Ok((scan.extent(), None)),
+            Step::Bad { claims, why } => {
+                let at = scan.position();
+                let batch = batch.filter(|batch: &std::ops::Range<u64>| at < batch.end);
+                return match torn::judge(segment, at, claims, batch)? {
+                    Verdict::End => Ok((scan.extent(), None)),
+                    Verdict::Torn(written) => {
+                        let bytes = written.saturating_sub(at);
+                        Ok((
+                            scan.extent(),
+                            Some(TornTail { path: segment.path.clone(), position: at, bytes }),
+                        ))
+                    }
+                    Verdict::Damage(verdict) => Err(segment.damaged(at, format!("{verdict} ({why})"))),
+                };
+            }
+        }
+    }
+}
+
+/// The log's content as its records come by.
+struct Replay {
+    tail: Tail,
+    hard_state: HardState,
+}
+
+impl Replay {
+    fn record(&mut self, segment: u32, at: u64, kind: u8, payload: Bytes) -> Result<(), &'static str> {
+        match kind {
+            record::HEAD => self.hard_state = Head::decode(payload)?.hard_state,
+            record::BATCH | record::AUDIT => {}
+            record::HARD_STATE => self.hard_state = record::decode_hard_state(payload)?,
+            record::ENTRY => self.entry(record::decode_entry(payload)?, segment, at)?,
+            record::START => self.tail.restart(record::decode_base(payload)?),
+            _ => return Err("a record of an unknown type"),
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: Entry, segment: u32, at: u64) -> Result<(), &'static str> {
+        let offset = u32::try_from(at).map_err(|_| "a record beyond 4 GiB")?;
+        if entry.index > self.tail.last().next() {
+            return Err("an entry is missing before it");
+        }
+        if entry.index <= self.tail.base().0 {
+            // It superseded entries whose segments were released since; so it was released with them.
+            self.tail.restart((entry.index, entry.term));
+            return Ok(());
+        }
+        let index = entry.index;
+        self.tail.put(entry);
+        self.tail.written(index, segment, offset);
+        Ok(())
+    }
+}

@@ -1,0 +1,364 @@
+//! The log's writer: one buffer, one write and one sync a batch.
+
+use super::LogOptions;
+use super::create::{self, Reserved};
+use super::read::{LogReader, Shared};
+use super::record::{self, Base, Head};
+use super::recover::Found;
+use crate::dir::Dir;
+use crate::file::SegmentFile;
+use crate::{Error, names};
+use bytes::Bytes;
+use consensus::{Entry, HardState};
+use seal::{END_RECORD_BYTES, RECORD_BYTES_MAX, RECORD_OVERHEAD, Sealer};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use types::{LogIndex, Term};
+
+/// Segments are addressed with 32 bits; a batch must fit into one.
+const SEGMENT_BYTES_MAX: u64 = u32::MAX as u64;
+/// What a segment holds besides batches, rounded up: header, head, end.
+const SEGMENT_OVERHEAD: u64 = 512 + END_RECORD_BYTES as u64;
+
+/// What is made durable together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogBatch<'a> {
+    /// The hard state, if it changed.
+    pub hard_state: Option<HardState>,
+    /// Entries without a gap; the first follows the last one there, or supersedes all from its index on.
+    pub entries: &'a [Entry],
+    /// Audit intents that must be durable with them.
+    pub audit: &'a [Bytes],
+}
+
+impl LogBatch<'_> {
+    fn is_empty(&self) -> bool {
+        self.hard_state.is_none() && self.entries.is_empty() && self.audit.is_empty()
+    }
+
+    /// Bytes on disk.
+    fn bytes(&self) -> u64 {
+        let hard_state = self.hard_state.map_or(0, |_| RECORD_OVERHEAD + record::HARD_STATE_BYTES);
+        let entry = |entry: &Entry| RECORD_OVERHEAD + record::ENTRY_HEAD_BYTES + entry.data.len();
+        let entries: usize = self.entries.iter().map(entry).sum();
+        let audit: usize = self.audit.iter().map(|intent| RECORD_OVERHEAD + intent.len()).sum();
+        record::BATCH_RECORD_BYTES + (hard_state + entries + audit) as u64
+    }
+
+    fn check(&self, base: LogIndex, last: LogIndex) -> Result<(), Error> {
+        let misuse = |what: String| Err(Error::Misuse(what));
+        if let Some(first) = self.entries.first() {
+            if first.index > last.next() || first.index <= base {
+                return misuse(format!(
+                    "entry {} does not go on a log of {} to {last}",
+                    first.index,
+                    base.next()
+                ));
+            }
+            if let Some((i, gap)) = (first.index.0..).zip(self.entries).find(|(i, entry)| entry.index.0 != *i)
+            {
+                return misuse(format!("entry {} where {i} should be", gap.index));
+            }
+        }
+        let largest = self.entries.iter().map(|entry| entry.data.len() + record::ENTRY_HEAD_BYTES);
+        let largest = largest.chain(self.audit.iter().map(Bytes::len)).max().unwrap_or(0);
+        if largest > RECORD_BYTES_MAX {
+            return Err(seal::Error::TooLarge { bytes: largest, limit: RECORD_BYTES_MAX }.into());
+        }
+        Ok(())
+    }
+}
+
+/// The segment being written.
+#[derive(Debug)]
+struct Current {
+    number: u32,
+    base: Base,
+    capacity: u64,
+    sealer: Sealer,
+    segment: Arc<SegmentFile>,
+}
+
+/// The log's one writer.
+#[derive(Debug)]
+pub struct LogWriter {
+    shared: Arc<Shared>,
+    options: LogOptions,
+    current: Current,
+    /// Segments before the current one, oldest first, with what was before each.
+    older: VecDeque<(u32, Base)>,
+    spare: Option<Reserved>,
+    is_short_of_space: bool,
+    is_unsynced: bool,
+    is_poisoned: bool,
+    hard_state: HardState,
+    last: Base,
+    batches: u64,
+    buffer: Vec<u8>,
+    positions: Vec<u32>,
+}
+
+impl LogWriter {
+    /// Goes on after what was found, in a new segment.
+    pub(super) fn go_on(
+        dir: Arc<Dir>,
+        options: LogOptions,
+        found: Found,
+    ) -> Result<(Self, LogReader), Error> {
+        let (last, hard_state) = (found.tail.last_base(), found.summary().hard_state);
+        let number = found.segments.last().map_or(0, |last| last.number);
+        if let Some(last) = found.segments.last() {
+            // A killed process leaves bytes that are readable but not durable; they are believed from here on.
+            last.file.file.sync_data()?;
+        }
+        for path in &found.unused {
+            dir.env.disk.remove(path)?;
+        }
+        let head = Head { predecessor: (number, found.last_extent), hard_state, base: last };
+        let next = if found.unused.is_empty() { found.next_number } else { number.saturating_add(1) };
+        let mut buffer = Vec::new();
+        let reserved = create::reserve(&dir, next, options.segment_bytes)?;
+        let (sealer, segment) = reserved.begin(&dir, &head, &mut buffer)?;
+        if let Some(inherited) = found.segments.last() {
+            // What is beyond is dead now; its space is given back.
+            inherited.file.file.set_len(found.last_extent.length)?;
+        }
+        let segment = Arc::new(segment);
+        let older = found.segments.iter().map(|inherited| (inherited.number, inherited.base)).collect();
+        let files = found.segments.iter().map(|inherited| (inherited.number, inherited.file.clone()));
+        let files = files.chain([(next, segment.clone())]).collect();
+        let shared = Arc::new(Shared::new(dir, found.tail, files));
+        let reader = LogReader::new(shared.clone());
+        let writer = Self {
+            shared,
+            options,
+            current: Current { number: next, base: last, capacity: options.segment_bytes, sealer, segment },
+            older,
+            spare: None,
+            is_short_of_space: false,
+            is_unsynced: false,
+            is_poisoned: false,
+            hard_state,
+            last,
+            batches: 0,
+            buffer,
+            positions: Vec::new(),
+        };
+        Ok((writer, reader))
+    }
+
+    /// Writes a batch; durable after [`LogWriter::sync`]. If the batch before is not synced yet, that comes first.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`] or [`Error::Misuse`]: nothing was written, the writer goes on. Else the writer is poisoned.
+    pub fn append(&mut self, batch: LogBatch<'_>) -> Result<(), Error> {
+        self.check_sound()?;
+        batch.check(self.shared.base(), self.last.0)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.sync()?;
+        self.make_room(batch.bytes())?;
+        self.seal_batch(&batch).map_err(|error| self.poison(error))?;
+        self.write_buffer().map_err(|error| self.poison(error))?;
+        self.hard_state = batch.hard_state.unwrap_or(self.hard_state);
+        if let Some(last) = batch.entries.last() {
+            self.last = (last.index, last.term);
+            self.shared.written(batch.entries, self.current.number, &self.positions);
+        }
+        Ok(())
+    }
+
+    /// Makes what was appended durable.
+    ///
+    /// # Errors
+    /// The disk's failure; the writer is poisoned.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.check_sound()?;
+        if !self.is_unsynced {
+            return Ok(());
+        }
+        self.current.segment.file.sync_data().map_err(|error| self.poison(error.into()))?;
+        self.is_unsynced = false;
+        self.reserve_ahead()
+    }
+
+    /// Deletes whole segments that hold only entries before `below`; entries from the first segment left on stay readable.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    pub fn release(&mut self, below: LogIndex) -> Result<(), Error> {
+        self.check_sound()?;
+        let dir = self.shared.dir().clone();
+        let mut is_changed = false;
+        while let Some((oldest, _)) = self.older.front().copied() {
+            let next = self.older.get(1).map_or(self.current.base, |(_, base)| *base);
+            if next.0 >= below {
+                break;
+            }
+            self.shared.released(oldest, next);
+            dir.env.disk.remove(&names::log_segment(&dir.path, oldest))?;
+            self.older.pop_front();
+            is_changed = true;
+        }
+        if is_changed {
+            dir.env.disk.sync_dir(&dir.path.join(names::LOG))?;
+        }
+        Ok(())
+    }
+
+    /// Begins the log anew after the entry at `index` with `term`, durably: what an installed snapshot does, and a start
+    /// whose store is ahead of its log.
+    ///
+    /// # Errors
+    /// As [`LogWriter::append`]; [`Error::Misuse`] if the log reaches that far already.
+    pub fn reset(&mut self, index: LogIndex, term: Term) -> Result<(), Error> {
+        self.check_sound()?;
+        if index <= self.last.0 {
+            return Err(Error::Misuse(format!(
+                "the log ends at {}, it cannot begin after {index}",
+                self.last.0
+            )));
+        }
+        self.sync()?;
+        let bytes = record::BATCH_RECORD_BYTES + (RECORD_OVERHEAD + 16) as u64;
+        self.make_room(bytes)?;
+        let base = (index, term);
+        self.seal_start(base, bytes).map_err(|error| self.poison(error))?;
+        self.write_buffer().map_err(|error| self.poison(error))?;
+        self.last = base;
+        self.shared.restart(base);
+        self.sync()
+    }
+
+    /// Whether the segment after this one could not be reserved: only what frees space should be taken until it could.
+    #[must_use]
+    pub fn is_short_of_space(&self) -> bool {
+        self.is_short_of_space
+    }
+
+    /// A reader.
+    #[must_use]
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(self.shared.clone())
+    }
+
+    fn check_sound(&self) -> Result<(), Error> {
+        if self.is_poisoned { Err(Error::Poisoned { what: "the log" }) } else { Ok(()) }
+    }
+
+    fn poison(&mut self, error: Error) -> Error {
+        self.is_poisoned = true;
+        error
+    }
+
+    fn begin_batch(&mut self, bytes: u64) -> Result<(), Error> {
+        self.buffer.clear();
+        self.batches = self.batches.wrapping_add(1);
+        let payload = record::encode_batch(self.batches, bytes);
+        self.current.sealer.seal(record::BATCH, &[&payload], &mut self.buffer)?;
+        Ok(())
+    }
+
+    fn seal_batch(&mut self, batch: &LogBatch<'_>) -> Result<(), Error> {
+        self.begin_batch(batch.bytes())?;
+        let Self { current: Current { sealer, .. }, buffer, positions, .. } = self;
+        if let Some(state) = batch.hard_state {
+            sealer.seal(record::HARD_STATE, &[&record::encode_hard_state(state)], buffer)?;
+        }
+        positions.clear();
+        for entry in batch.entries {
+            let at = sealer.seal(record::ENTRY, &[&record::encode_entry_head(entry), &entry.data], buffer)?;
+            positions
+                .push(u32::try_from(at).map_err(|_| Error::Misuse("a segment beyond 4 GiB".to_owned()))?);
+        }
+        for intent in batch.audit {
+            sealer.seal(record::AUDIT, &[intent], buffer)?;
+        }
+        assert_eq!(buffer.len() as u64, batch.bytes(), "a batch has the bytes that its first record says");
+        Ok(())
+    }
+
+    fn seal_start(&mut self, base: Base, bytes: u64) -> Result<(), Error> {
+        self.begin_batch(bytes)?;
+        self.current.sealer.seal(record::START, &[&record::encode_base(base)], &mut self.buffer)?;
+        Ok(())
+    }
+
+    /// Writes what was sealed into the buffer at its place, which ends where the sealer stands.
+    fn write_buffer(&mut self) -> Result<(), Error> {
+        let start = self.current.sealer.position().saturating_sub(self.buffer.len() as u64);
+        self.is_unsynced = true;
+        Ok(self.current.segment.file.write_at(&self.buffer, start)?)
+    }
+
+    /// Has a current segment into which `bytes` fit. Out of space leaves everything as it was.
+    fn make_room(&mut self, bytes: u64) -> Result<(), Error> {
+        let needed = bytes.saturating_add(SEGMENT_OVERHEAD);
+        if self.current.sealer.position().saturating_add(needed) <= self.current.capacity {
+            return Ok(());
+        }
+        if needed > SEGMENT_BYTES_MAX {
+            return Err(Error::Misuse(format!("a batch of {bytes} bytes does not fit into a segment")));
+        }
+        let capacity = self.options.segment_bytes.max(needed);
+        let dir = self.shared.dir().clone();
+        let reserved = match self.spare.take() {
+            Some(spare) if spare.bytes >= capacity => spare,
+            spare => {
+                if let Some(spare) = spare {
+                    spare.discard(&dir).map_err(|error| self.poison(error))?;
+                }
+                self.reserve(self.current.number.saturating_add(1), capacity)?
+            }
+        };
+        self.rotate(&dir, &reserved).map_err(|error| self.poison(error))
+    }
+
+    fn reserve(&mut self, number: u32, bytes: u64) -> Result<Reserved, Error> {
+        create::reserve(self.shared.dir(), number, bytes).map_err(|error| match error {
+            Error::NoSpace { .. } => {
+                self.is_short_of_space = true;
+                error
+            }
+            error => self.poison(error),
+        })
+    }
+
+    /// Ends the current segment and begins the reserved one.
+    fn rotate(&mut self, dir: &Dir, reserved: &Reserved) -> Result<(), Error> {
+        // The end is sealed before the successor's head can name it; so the successor's key is made last.
+        let Current { number, base, sealer, segment, .. } = &mut self.current;
+        let at = sealer.position();
+        self.buffer.clear();
+        let extent = sealer.end(&mut self.buffer)?;
+        segment.file.write_at(&self.buffer, at)?;
+        segment.file.sync_data()?;
+        let head = Head { predecessor: (*number, extent), hard_state: self.hard_state, base: self.last };
+        let old = (*number, *base);
+        let (sealer, segment) = reserved.begin(dir, &head, &mut self.buffer)?;
+        let segment = Arc::new(segment);
+        self.shared.opened(reserved.number, segment.clone());
+        self.older.push_back(old);
+        self.current =
+            Current { number: reserved.number, base: self.last, capacity: reserved.bytes, sealer, segment };
+        self.is_unsynced = false;
+        Ok(())
+    }
+
+    /// Reserves the next segment when this one is half full, so that a full disk shows while there is room to act.
+    fn reserve_ahead(&mut self) -> Result<(), Error> {
+        if self.spare.is_some() || self.current.sealer.position() <= self.current.capacity / 2 {
+            return Ok(());
+        }
+        match self.reserve(self.current.number.saturating_add(1), self.options.segment_bytes) {
+            Ok(spare) => {
+                self.spare = Some(spare);
+                self.is_short_of_space = false;
+                Ok(())
+            }
+            Err(Error::NoSpace { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

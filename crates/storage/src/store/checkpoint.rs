@@ -1,0 +1,174 @@
+//! Making the store durable: sync every listed byte, then put a new manifest, then let go of what nothing lists.
+//!
+//! A checkpoint is prepared by the writer in no time and run by a thread that may wait for the disk. [`Ledger`] remembers
+//! what the kept manifests say; its lock puts runs in order, and one that was overtaken does nothing.
+
+use super::read::Shared;
+use crate::manifest::Manifest;
+use crate::{Error, names};
+use bytes::Bytes;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use types::{LogIndex, Term};
+
+/// What the records up to here mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The last entry whose effects are in the store.
+    pub consistent_index: LogIndex,
+    /// Its term.
+    pub term: Term,
+    /// The configuration of consensus at that entry; opaque.
+    pub conf_state: Bytes,
+    /// The hash over effects; opaque.
+    pub state_hash: u32,
+    /// Whatever the rooms above want to find again; opaque.
+    pub meta: Bytes,
+}
+
+/// What a checkpoint made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Durable {
+    /// The manifest's number.
+    pub generation: u64,
+    /// The last entry whose effects are durable.
+    pub consistent_index: LogIndex,
+    /// The log may be released below this entry: the older of the two kept manifests does not need it either.
+    pub release_below: LogIndex,
+}
+
+#[derive(Debug)]
+struct Kept {
+    newest: Manifest,
+    /// The consistent index of the manifest before the newest one.
+    older_index: LogIndex,
+    /// The generation before the newest one.
+    older: Option<u64>,
+    /// The largest generation that ever had a file.
+    largest: u64,
+    /// The last checkpoint that ran.
+    last_run: u64,
+    /// Files to delete once the newest generation is at least this.
+    doomed: Vec<(u64, PathBuf)>,
+}
+
+/// What the kept manifests say.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    kept: Mutex<Kept>,
+}
+
+impl Ledger {
+    /// Begins with the manifest that the start chose, of these generations.
+    pub(super) fn new(newest: Manifest, generations: &[u64]) -> Self {
+        let older = generations.iter().rev().find(|generation| **generation < newest.generation).copied();
+        let largest = generations.last().copied().unwrap_or(0);
+        let kept = Kept { older_index: LogIndex(0), older, largest, last_run: 0, doomed: Vec::new(), newest };
+        Self { kept: Mutex::new(kept) }
+    }
+
+    pub(super) fn last_checkpoint(&self) -> Checkpoint {
+        self.kept().newest.checkpoint.clone()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn durable(&self) -> Durable {
+        let older = self.older_index.min(self.newest.checkpoint.consistent_index);
+        Durable {
+            generation: self.newest.generation,
+            consistent_index: self.newest.checkpoint.consistent_index,
+            release_below: older.next(),
+        }
+    }
+}
+
+/// A checkpoint that is prepared; another thread runs it. Dropped unrun, it is as if it had never been asked for.
+#[derive(Debug)]
+#[must_use = "nothing is durable until it has run"]
+pub struct PendingCheckpoint {
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    number: u64,
+    manifest: Manifest,
+}
+
+impl PendingCheckpoint {
+    pub(super) fn new(shared: Arc<Shared>, ledger: Arc<Ledger>, number: u64, manifest: Manifest) -> Self {
+        Self { shared, ledger, number, manifest }
+    }
+
+    /// Syncs what the checkpoint lists and replaces the manifest; answers what is durable now. One that a later checkpoint
+    /// has overtaken does nothing.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]: the old manifest stands, and the next checkpoint may succeed. Else the store is poisoned.
+    pub fn run(self) -> Result<Durable, Error> {
+        let Self { shared, ledger, number, manifest } = self;
+        let mut kept = ledger.kept();
+        if number <= kept.last_run {
+            return Ok(kept.durable());
+        }
+        shared.check_sound()?;
+        run(&shared, &mut kept, manifest).map_err(|error| match error {
+            Error::NoSpace { .. } => error,
+            error => shared.poison(error),
+        })?;
+        kept.last_run = number;
+        Ok(kept.durable())
+    }
+}
+
+fn run(shared: &Shared, kept: &mut Kept, mut manifest: Manifest) -> Result<(), Error> {
+    sync(shared, &manifest)?;
+    manifest.generation = kept.largest.saturating_add(1);
+    kept.largest = manifest.generation;
+    manifest.write(&shared.dir).map_err(|error| match error {
+        // The manifest is a new file: without space for it the one before stands, whole.
+        Error::Disk(error) if error.is_no_space() => Error::NoSpace { path: error.path, bytes: 0 },
+        error => error,
+    })?;
+    let replaced = std::mem::replace(&mut kept.newest, manifest);
+    kept.older_index = replaced.checkpoint.consistent_index;
+    let newest = kept.newest.generation;
+    if let Some(older) = kept.older.replace(replaced.generation) {
+        kept.doomed.push((newest, names::manifest(&shared.dir.path, older)));
+    }
+    let dropped = replaced.segments.keys().filter(|number| !kept.newest.segments.contains_key(number));
+    let dropped =
+        dropped.map(|number| (newest.saturating_add(1), names::store_segment(&shared.dir.path, *number)));
+    kept.doomed.extend(dropped);
+    delete(shared, kept);
+    Ok(())
+}
+
+/// Makes every byte that the manifest lists durable, and the names of its files.
+fn sync(shared: &Shared, manifest: &Manifest) -> Result<(), Error> {
+    let mut has_new = false;
+    for (number, extent) in &manifest.segments {
+        let segment = shared.segments().get(number).cloned();
+        if let Some(segment) = segment {
+            has_new |= segment.sync(extent.length)?;
+        }
+    }
+    if has_new {
+        shared.dir.env.disk.sync_dir(&shared.dir.path.join(names::STORE))?;
+    }
+    Ok(())
+}
+
+/// Deletes what no kept manifest lists. What cannot be deleted now is tried again after the next checkpoint: it only
+/// takes space, and the next start deletes it too.
+fn delete(shared: &Shared, kept: &mut Kept) {
+    let newest = kept.newest.generation;
+    let disk = &shared.dir.env.disk;
+    kept.doomed.retain(|(from, path)| {
+        let is_gone =
+            *from <= newest && disk.remove(path).map_or_else(|error| error.is_not_found(), |()| true);
+        !is_gone
+    });
+}
