@@ -60,7 +60,7 @@ pub enum Refusal {
 pub enum Error {
     /// The store failed or holds what its seal does not match.
     #[error("storage: {0}")]
-    Storage(#[from] crate::storage::Error),
+    Storage(#[from] storage::Error),
     /// The store holds a record that this version cannot read, or that contradicts another.
     #[error("state record at {place} is not understood: {what}")]
     Record {

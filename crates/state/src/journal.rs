@@ -5,7 +5,7 @@
 use crate::effects_hash::EffectsHash;
 use crate::error::Error;
 use crate::record::Record;
-use crate::storage::{Position, RecordKind, Store};
+use storage::{Position, RecordKind, Store};
 
 /// The store's writer with the hash over what went into it.
 pub(crate) struct Journal {

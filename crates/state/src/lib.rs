@@ -21,9 +21,6 @@ mod leases;
 mod lock;
 pub mod machine;
 pub mod membership;
-#[cfg(feature = "memory-store")]
-#[doc(hidden)]
-pub mod memory;
 mod mvcc;
 pub mod outcome;
 mod pair;
@@ -33,11 +30,6 @@ mod reader;
 mod record;
 mod restore;
 mod shared;
-
-#[cfg(not(feature = "memory-store"))]
-use ::storage;
-#[cfg(feature = "memory-store")]
-use memory as storage;
 
 pub use changes::Changes;
 pub use command::Command;

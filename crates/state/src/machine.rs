@@ -15,9 +15,9 @@ pub use crate::mvcc::compaction::Sweep;
 use crate::reader::Reader;
 use crate::restore::{self, Restored};
 use crate::shared::Shared;
-use crate::storage::{Checkpoint, PendingCheckpoint, Store};
 use bytes::Bytes;
 use std::sync::Arc;
+use storage::{Checkpoint, PendingCheckpoint, Store};
 use types::{LogIndex, Revision, Term};
 
 /// The replicated state with its store.

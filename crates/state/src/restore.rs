@@ -16,10 +16,10 @@ use crate::mvcc::versions::Version;
 use crate::pair::PairView;
 use crate::record::Record;
 use crate::shared::Shared;
-use crate::storage::{Position, Store};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
+use storage::{Position, Store};
 use types::{LeaseId, LogIndex, ModRevision, Revision, Term};
 
 /// The state of a store.

@@ -21,11 +21,11 @@ use crate::error::{Error, Refusal};
 use crate::lock;
 use crate::outcome::KeySpaceHash;
 use crate::pair::Pair;
-use crate::storage::Position;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Mutex;
+use storage::Position;
 use types::limits::COMPACTION_HASHES_KEPT;
 use types::{KeyRange, ModRevision, Revision};
 

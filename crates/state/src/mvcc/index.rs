@@ -7,9 +7,9 @@
 //! the sum over all kept versions.
 
 use super::versions::{Version, Versions};
-use crate::storage::Position;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
+use storage::Position;
 use types::limits::INDEX_PAGE_KEYS;
 use types::{KeyRange, ModRevision, RangeEnd, Revision};
 

@@ -7,10 +7,10 @@ use super::versions::Version;
 use crate::error::Error;
 use crate::pair::Pair;
 use crate::record::{REVISION_BYTES, Record};
-use crate::storage::{Position, StoreReader};
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use storage::{Position, StoreReader};
 use types::ModRevision;
 
 /// What a cached pair costs beyond its bytes, roughly.

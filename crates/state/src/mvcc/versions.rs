@@ -5,8 +5,8 @@
 //! Invariants: versions ascend by revision within and across generations; only the last generation may be open; no
 //! generation is empty; the last version of an ended generation is its tombstone.
 
-use crate::storage::Position;
 use smallvec::SmallVec;
+use storage::Position;
 use types::{ModRevision, Revision};
 
 /// One write or deletion of a key, and where its record is.

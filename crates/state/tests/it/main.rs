@@ -1,6 +1,5 @@
 //! The state machine from outside: etcd's rules one by one, a naive model, and hashes taken from a real etcd.
 #![allow(clippy::unwrap_used)]
-#![cfg(feature = "memory-store")]
 
 mod accesses;
 mod answers;

@@ -308,6 +308,8 @@ enum Act {
     Query(RangeQuery),
     Sweep(usize),
     Checkpoint,
+    /// A checkpoint that the power cut comes before.
+    CheckpointNeverRun,
     Crash,
 }
 
@@ -413,6 +415,7 @@ fn an_act() -> impl Strategy<Value = Act> {
         8 => a_query().prop_map(Act::Query),
         3 => (1..2000usize).prop_map(Act::Sweep),
         1 => Just(Act::Checkpoint),
+        1 => Just(Act::CheckpointNeverRun),
         1 => Just(Act::Crash),
     ]
 }
@@ -482,6 +485,7 @@ proptest! {
                 }
                 Act::Sweep(budget) => drop(rig.machine.compact_step(budget).unwrap()),
                 Act::Checkpoint => rig.checkpoint(),
+                Act::CheckpointNeverRun => drop(rig.machine.checkpoint(Bytes::new()).unwrap()),
                 Act::Crash => rig.crash(),
             }
         }

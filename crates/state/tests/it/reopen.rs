@@ -1,8 +1,10 @@
 //! A machine that was closed, or killed, and opened again is the machine that never was.
 
 use crate::model::a_txn;
-use crate::rig::{Rig, put};
+use crate::rig::{Rig, get, put, put_op};
+use bytes::Bytes;
 use proptest::prelude::*;
+use state::Error;
 use state::command::*;
 use types::{LeaseId, LogIndex, Revision, Term};
 
@@ -92,4 +94,44 @@ fn checkmarks_tell_diverged_members_apart() {
     assert_eq!(mark.index, LogIndex(2000));
     assert_eq!(Some(mark), other.reader().checkmark());
     assert_ne!(Some(mark), astray.reader().checkmark());
+}
+
+/// A disk that fills up in the middle of a transaction stops the machine: it takes nothing more, makes nothing durable and
+/// shows no reader half of it. With room again, a start replays the entry whole.
+#[test]
+fn half_an_entry_is_never_seen_nor_made_durable() {
+    let mut rig = Rig::new();
+    rig.put("a", "1");
+    rig.checkpoint();
+    let success = (0..60).map(|i| Op::Put(put_op(&format!("k{i}"), &"x".repeat(4000)))).collect();
+    let whole = Command::Txn(Txn { success, ..Txn::default() });
+    let used: usize = rig.home.disk.files().values().map(Vec::len).sum();
+    rig.home.disk.set_capacity(Some(used as u64));
+    let failed = rig.machine.apply(LogIndex(2), Term(1), whole.clone());
+    assert!(matches!(failed, Err(Error::Storage(storage::Error::NoSpace { .. }))), "{failed:?}");
+    assert_eq!((rig.revision(), rig.dump(0)), (2, vec!["a=1".into()]));
+    assert_eq!(rig.reader().range(&get("k1", "")).unwrap().count, 0);
+    assert!(matches!(rig.machine.apply(LogIndex(3), Term(1), put("b", "1")), Err(Error::Broken)));
+    assert!(matches!(rig.machine.checkpoint(Bytes::new()), Err(Error::Broken)));
+    assert!(matches!(rig.machine.compact_step(1), Err(Error::Broken)));
+    rig.home.disk.set_capacity(None);
+    rig.log.push(whole);
+    rig.crash();
+    assert_eq!((rig.revision(), rig.dump(0).len()), (3, 61));
+}
+
+/// What reaches the disk can be read by nobody without the key: no key, value or name in any byte of any file.
+#[test]
+fn nothing_readable_reaches_the_disk() {
+    let mut rig = Rig::new();
+    rig.grant(0x6d61_726b_6c65_6173);
+    (0..300).for_each(|i| rig.put(&format!("marker-key-{i}"), &format!("marker-value-{i}").repeat(20)));
+    rig.apply(Command::ClusterVersionSet("marker-version".to_owned())).unwrap();
+    rig.checkpoint();
+    let files = rig.home.disk.files();
+    let bytes: usize = files.values().map(Vec::len).sum();
+    assert!(bytes > 80_000, "the test looks at too little: {bytes}");
+    for marker in [&b"marker"[..], b"marklea", &b"marker-version"[..]] {
+        assert!(files.values().all(|content| content.windows(marker.len()).all(|window| window != marker)));
+    }
 }

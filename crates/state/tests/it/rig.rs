@@ -12,7 +12,7 @@ const CACHE_BYTES: u64 = 4096;
 
 pub(crate) struct Rig {
     pub(crate) machine: Machine,
-    home: Home,
+    pub(crate) home: Home,
     pub(crate) log: Vec<Command>,
 }
 
