@@ -130,10 +130,10 @@ def observe(args, which, name, prefix):
 
 
 def turn_at(turns, moment):
-    """The test that had its turn at a moment ("" before the first)."""
+    """The test that had its turn at a moment ("" before the first); its line may reach us a little after its first call."""
     current = ""
     for began, name in turns:
-        if began > moment + 0.002:
+        if began > moment + 0.05:
             break
         current = name
     return current
@@ -155,8 +155,9 @@ def refusal(seen):
 
 
 def children(results, name):
-    depth = name.count("/") + 1
-    return sorted(t for t in results if t.startswith(name + "/") and t.count("/") == depth)
+    """The subtests right below a test. Names may contain slashes, so depth is not what tells."""
+    below = sorted(t for t in results if t.startswith(name + "/"))
+    return [t for t in below if not any(t.startswith(u + "/") for u in below)]
 
 
 def pick(results, name, chosen, refused):
@@ -170,7 +171,7 @@ def pick(results, name, chosen, refused):
     for child in below:
         pick(results, child, mine_chosen, mine_refused)
     if not mine_chosen:
-        refused.append((name, why if len({w for _, w in mine_refused}) > 1 else mine_refused[0][1]))
+        refused.append((name, why))
         return
     chosen += mine_chosen
     refused += mine_refused

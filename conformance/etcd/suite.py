@@ -21,14 +21,24 @@ import time
 VERDICT = re.compile(r"^\x16?\s*--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)")
 # A server under test writes to the same terminal, so a marker may stand in the middle of a line.
 VERDICT_INSIDE = re.compile(r"\x16\s*--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)")
-TURN = re.compile(r"^\x16?=== (RUN|CONT|NAME|PAUSE)\s+(\S+)")
+TURN = re.compile(r"(?:^|\x16)=== (RUN|CONT|NAME|PAUSE)\s+(\S+)")
 LOG_LINE = re.compile(r"^\s+(\w+\.go:\d+): ?(.*)")
 ERROR_LINE = re.compile(r"^\s+Error:\s+(\S.*)")
 
-# TestEtcdPeerLocalAddr looks for an address beyond loopback; nothing is routed anywhere.
+# TestEtcdPeerLocalAddr looks for an address beyond loopback; nothing is routed anywhere. With that route, a name server
+# elsewhere would be waited for (Go asks it about every target, 10 s each); one on loopback refuses at once.
 INSIDE = (
-    "ip link set lo up; ip addr add 198.51.100.7/32 dev lo; ip route add default dev lo src 198.51.100.7; exec \"$@\""
+    "ip link set lo up; ip addr add 198.51.100.7/32 dev lo; ip route add default dev lo src 198.51.100.7; "
+    'mount --bind "$1" /etc/resolv.conf 2>/dev/null; shift; exec "$@"'
 )
+
+
+def _resolver():
+    """A resolv.conf that names loopback, in a file of its own."""
+    path = os.path.join(tempfile.gettempdir(), f"resolv.conf.{os.getuid()}.loopback")
+    with open(path, "w") as f:
+        f.write("nameserver 127.0.0.1\n")
+    return path
 
 
 def namespaces():
@@ -39,7 +49,7 @@ def namespaces():
     prefix = ["unshare", *as_root, "-n", "--pid", "--fork", "--kill-child", "--mount-proc"]
     if subprocess.run([*prefix, "true"], capture_output=True).returncode != 0:
         return []
-    return [*prefix, "bash", "-c", INSIDE, "_"]
+    return [*prefix, "bash", "-c", INSIDE, "_", _resolver()]
 
 
 def pattern(selection):
@@ -71,7 +81,7 @@ def _read(stream, log, outcome):
     for raw in stream:
         log.write(raw)
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
-        turn = TURN.match(line)
+        turn = TURN.search(line)
         if turn:
             current = turn.group(2)
             if turn.group(1) != "PAUSE":
