@@ -7,4 +7,5 @@ pub mod http;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod rpc;
 pub mod tls;

@@ -56,5 +56,17 @@ pub const CERTIFICATE_LOOK_SECONDS: u64 = 5;
 pub const REJECTION_LINES_PER_SECOND: u32 = 20;
 /// Largest body of a JSON request, in bytes: base64 of the largest request and its field names.
 pub const JSON_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Longest time for the body of a JSON request, in seconds.
+pub const JSON_BODY_SECONDS_MAX: u64 = 30;
 /// Deepest nesting of a JSON request, the same as the message decoder's.
 pub const JSON_DEPTH_MAX: usize = 100;
+/// Bytes of pairs read from history for one watcher before the next one gets its turn.
+pub const WATCH_HISTORY_BYTES_PER_PAGE: usize = 1024 * 1024;
+/// Leases whose end is proposed in one tick (etcd: 1,000 a second).
+pub const LEASES_REVOKED_PER_TICK: usize = 100;
+/// Inputs that may wait for the watch hub; beyond it changes are read from history, and streams wait.
+pub const HUB_INPUTS_WAITING_MAX: usize = 4_096;
+/// Batches that may wait for the apply thread; beyond it they are joined.
+pub const APPLY_BATCHES_WAITING_MAX: usize = 64;
+/// Keys in the first chunk of a streamed range; later ones grow towards the largest request (etcd's number).
+pub const RANGE_STREAM_FIRST_CHUNK_KEYS: u64 = 10;

@@ -1,0 +1,96 @@
+//! The KV service: ranges, puts, deletions, transactions, compaction.
+//!
+//! Reads are answered from the applied state, after a barrier where they must be linearizable; writes go through the log.
+//! A transaction whose operations are all ranges is a read, as in etcd.
+
+use super::Services;
+use super::convert;
+use super::range_stream::RangeStream;
+use super::requests::{Reading, ReadingTxn};
+use super::status::Failure;
+use proto::etcdserverpb as pb;
+use state::{Command, Outcome};
+use tonic::{Request, Response, Status};
+
+/// The KV service.
+#[derive(Clone)]
+pub(super) struct Kv(pub Services);
+
+#[tonic::async_trait]
+impl pb::kv_server::Kv for Kv {
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let request = request.into_inner();
+        let serializable = request.serializable;
+        let reading = self.0.admit(&principal, Reading(convert::range(request)?))?;
+        if !serializable {
+            self.0.barrier().await?;
+        }
+        let found = self.0.inspect(&reading).range(&reading.request().0).map_err(Failure::from)?;
+        Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)?))
+    }
+
+    type RangeStreamStream = RangeStream;
+
+    async fn range_stream(
+        &self,
+        request: Request<pb::RangeRequest>,
+    ) -> Result<Response<RangeStream>, Status> {
+        let principal = self.0.principal(&request);
+        let request = request.into_inner();
+        let (serializable, limit) = (request.serializable, request.limit);
+        let reading = self.0.admit(&principal, Reading(convert::range_stream(request)?))?;
+        if !serializable {
+            self.0.barrier().await?;
+        }
+        Ok(Response::new(RangeStream::new(self.0.clone(), reading, limit)))
+    }
+
+    async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let command = Command::Put(convert::put(request.into_inner())?);
+        let done = self.0.propose(&principal, command).await?;
+        let Outcome::Put(put) = done.outcome else { return Err(self.0.mismatch("put").into()) };
+        Ok(Response::new(convert::put_answer(self.0.header(done.revision), put)?))
+    }
+
+    async fn delete_range(
+        &self,
+        request: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let command = Command::DeleteRange(convert::delete_range(request.into_inner())?);
+        let done = self.0.propose(&principal, command).await?;
+        let Outcome::DeleteRange(delete) = done.outcome else {
+            return Err(self.0.mismatch("delete range").into());
+        };
+        Ok(Response::new(convert::delete_answer(self.0.header(done.revision), delete)?))
+    }
+
+    async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let parsed = convert::txn(request.into_inner(), self.0.limits().max_txn_ops)?;
+        let (revision, txn) = if parsed.txn.is_read_only_as_etcd_says() {
+            let reading = self.0.admit(&principal, ReadingTxn(parsed.txn))?;
+            if !parsed.serializable {
+                self.0.barrier().await?;
+            }
+            self.0.inspect(&reading).txn_read(&reading.request().0).map_err(Failure::from)?
+        } else {
+            let done = self.0.propose(&principal, Command::Txn(parsed.txn)).await?;
+            let Outcome::Txn(txn) = done.outcome else { return Err(self.0.mismatch("txn").into()) };
+            (done.revision, txn)
+        };
+        Ok(Response::new(convert::txn_answer(self.0.header(revision), txn)?))
+    }
+
+    async fn compact(
+        &self,
+        request: Request<pb::CompactionRequest>,
+    ) -> Result<Response<pb::CompactionResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let command = Command::Compact(convert::compact(request.into_inner()));
+        self.0.propose(&principal, command).await?;
+        Ok(Response::new(pb::CompactionResponse { header: Some(self.0.header_now()) }))
+    }
+}

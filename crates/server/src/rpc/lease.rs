@@ -1,0 +1,163 @@
+//! The Lease service: granting, revoking, renewing, asking.
+//!
+//! Grants and revocations go through the log; renewals and remaining times are the leader's clock's, outside it.
+
+use super::Services;
+use super::led::{Led, Patience};
+use super::requests::{Act, KeyNames};
+use super::status::{Failure, reworded};
+use proto::etcdserverpb as pb;
+use state::auth::Principal;
+use state::command::LeaseGrant;
+use state::{Command, Outcome};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status, Streaming};
+use types::LeaseId;
+
+/// The Lease service.
+#[derive(Clone)]
+pub(super) struct Lease(pub Services);
+
+impl Services {
+    /// Makes a lease; id zero lets the member choose one.
+    pub(super) async fn grant(
+        &self,
+        principal: &Principal,
+        id: LeaseId,
+        ttl_seconds: i64,
+    ) -> Result<pb::LeaseGrantResponse, Failure> {
+        let id = if id.is_none() { self.fresh_lease() } else { id };
+        let ttl_seconds = ttl_seconds.max(self.limits().lease_ttl_seconds_min);
+        let done = self.propose(principal, Command::LeaseGrant(LeaseGrant { id, ttl_seconds })).await?;
+        let Outcome::LeaseGrant { id, ttl_seconds } = done.outcome else {
+            return Err(self.mismatch("grant"));
+        };
+        let header = Some(self.header(done.revision));
+        Ok(pb::LeaseGrantResponse { header, id: id.0, ttl: ttl_seconds, error: String::new() })
+    }
+
+    /// A positive id that nobody can guess.
+    fn fresh_lease(&self) -> LeaseId {
+        let number = self.context.random.number() & (u64::MAX >> 1);
+        LeaseId(i64::try_from(number).unwrap_or(1).max(1))
+    }
+}
+
+#[tonic::async_trait]
+impl pb::lease_server::Lease for Lease {
+    async fn lease_grant(
+        &self,
+        request: Request<pb::LeaseGrantRequest>,
+    ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let request = request.into_inner();
+        Ok(Response::new(self.0.grant(&principal, LeaseId(request.id), request.ttl).await?))
+    }
+
+    async fn lease_revoke(
+        &self,
+        request: Request<pb::LeaseRevokeRequest>,
+    ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let command = Command::LeaseRevoke(LeaseId(request.into_inner().id));
+        let done = self.0.propose(&principal, command).await?;
+        Ok(Response::new(pb::LeaseRevokeResponse { header: Some(self.0.header(done.revision)) }))
+    }
+
+    type LeaseKeepAliveStream = Led<KeepAlive>;
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
+    ) -> Result<Response<Led<KeepAlive>>, Status> {
+        let principal = self.0.principal(&request);
+        // Whoever may renew nothing is told so at once, not at the first renewal.
+        self.0.admit(&principal, LeaseId::NONE)?;
+        let patience = Patience::of(&self.0, &request);
+        let renewals =
+            KeepAlive { services: self.0.clone(), principal, requests: Some(request.into_inner()) };
+        Ok(Response::new(Led::new(renewals, patience)))
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        request: Request<pb::LeaseTimeToLiveRequest>,
+    ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let request = request.into_inner();
+        let lease = self.0.admit(&principal, LeaseId(request.id))?;
+        self.0.barrier().await?;
+        let mut answer =
+            pb::LeaseTimeToLiveResponse { id: request.id, ttl: -1, ..pb::LeaseTimeToLiveResponse::default() };
+        if let Some(view) = self.0.inspect(&lease).lease(*lease.request()) {
+            // A lease that was granted this moment may not be on the clock yet: it has all of its life left.
+            answer.ttl = self.0.member().lease_remaining_seconds(&lease).unwrap_or(view.ttl_seconds);
+            answer.granted_ttl = view.ttl_seconds;
+            if request.keys {
+                let names = self.0.admit(&principal, KeyNames(view.keys))?;
+                answer.keys = names.into_parts().0.0.into_iter().map(types::Key::into_bytes).collect();
+            }
+        }
+        answer.header = Some(self.0.header_now());
+        Ok(Response::new(answer))
+    }
+
+    async fn lease_leases(
+        &self,
+        request: Request<pb::LeaseLeasesRequest>,
+    ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let list = self.0.admit(&principal, Act::LeaseList)?;
+        self.0.barrier().await?;
+        let mut leases = Vec::new();
+        for (id, ttl_seconds, _) in self.0.inspect(&list).leases() {
+            let lease = self.0.admit(&principal, id)?;
+            let left = self.0.member().lease_remaining_seconds(&lease).unwrap_or(ttl_seconds);
+            leases.push((left, id));
+        }
+        // The one that ends first comes first.
+        leases.sort_unstable();
+        let leases = leases.into_iter().map(|(_, id)| pb::LeaseStatus { id: id.0 }).collect();
+        Ok(Response::new(pb::LeaseLeasesResponse { header: Some(self.0.header_now()), leases }))
+    }
+}
+
+/// A stream of renewals: one answer for each request, in order.
+pub(super) struct KeepAlive {
+    services: Services,
+    principal: Principal,
+    requests: Option<Streaming<pb::LeaseKeepAliveRequest>>,
+}
+
+impl KeepAlive {
+    fn renew(&self, request: &pb::LeaseKeepAliveRequest) -> Result<pb::LeaseKeepAliveResponse, Failure> {
+        // The header first: a client must not see a renewal at a revision at which the lease may be gone already.
+        let header = Some(self.services.header_now());
+        let lease = self.services.admit(&self.principal, LeaseId(request.id))?;
+        let ttl = match self.services.member().keep_alive(&lease) {
+            Ok(ttl) => ttl,
+            Err(node::Refused::LeaseNotFound) => 0,
+            Err(refused) => return Err(refused.into()),
+        };
+        Ok(pb::LeaseKeepAliveResponse { header, id: request.id, ttl })
+    }
+}
+
+impl Stream for KeepAlive {
+    type Item = Result<pb::LeaseKeepAliveResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(requests) = &mut self.requests else { return Poll::Ready(None) };
+        let answer = match std::task::ready!(Pin::new(requests).poll_next(cx)) {
+            None => return Poll::Ready(None),
+            Some(Ok(request)) => self.renew(&request).map_err(Status::from),
+            Some(Err(status)) => Err(reworded(&status).unwrap_or(status)),
+        };
+        if answer.is_err() {
+            self.requests = None;
+        }
+        Poll::Ready(Some(answer))
+    }
+}
