@@ -26,9 +26,20 @@ use settings::{Settings, Surroundings};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// What the exit codes mean, for the help text.
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 the server refused, or an error; 2 no connection or no trust; \
+    3 standard input of txn or watch does not parse; 4 unsupported value; 5 the server ended a watch; \
+    128 wrong arguments; lock: that of the program.";
+
 /// The whole command line, where no other commands stand beside these.
 #[derive(Parser, Debug)]
-#[command(name = "strongroom", about = "Talk to a member of a cluster", infer_subcommands = true, version)]
+#[command(
+    name = "strongroom",
+    about = "Talk to a member of a cluster",
+    after_help = EXIT_CODES,
+    infer_subcommands = true,
+    version
+)]
 pub struct Cli {
     /// Options of every command.
     #[command(flatten)]

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use clap::Args;
 use proto::etcdserverpb as pb;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// `defrag [--cluster]`
 #[derive(Args, Clone, Debug)]

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use clap::{Args, Subcommand};
 use proto::etcdserverpb as pb;
 use std::sync::Arc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// `endpoint <subcommand>`
 #[derive(Subcommand, Clone, Debug)]

@@ -47,6 +47,8 @@ impl Env {
 
     fn render(&self, settings: &Settings) -> Result<String, Failure> {
         let text = |path: &Path| {
+            // The variables outlive this directory.
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
             let text = path.to_str().filter(|text| !text.contains('\n')).map(str::to_owned);
             text.ok_or_else(|| {
                 Failure::error(format!("the path {} cannot be written as a variable", path.display()))

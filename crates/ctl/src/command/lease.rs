@@ -79,7 +79,7 @@ impl Lease {
                 let answer = client
                     .call(client.lease().lease_leases(request))
                     .await
-                    .map_err(Failure::as_connection)?;
+                    .map_err(Failure::over_connection)?;
                 show(&client, &Answer::Leases(&answer))
             }
             Self::Revoke(one) => {
@@ -97,7 +97,7 @@ impl Lease {
                 let answer = client
                     .call(client.lease().lease_time_to_live(request))
                     .await
-                    .map_err(Failure::as_connection)?;
+                    .map_err(Failure::over_connection)?;
                 show(&client, &Answer::TimeToLive(&answer, if ttl.keys { Keys::Shown } else { Keys::Hidden }))
             }
         }
@@ -125,9 +125,9 @@ impl KeepAlive {
     async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
         let id = self.one.id("lease keep-alive command needs lease ID as argument")?;
         let client = Client::connect(settings).await?;
-        let mut renewals = session::Renewals::open(&client, id).await.map_err(Failure::as_connection)?;
+        let mut renewals = session::Renewals::open(&client, id).await.map_err(Failure::over_connection)?;
         if self.once {
-            let answer = renewals.renew(&client).await.map_err(Failure::as_connection)?;
+            let answer = renewals.renew(&client).await.map_err(Failure::over_connection)?;
             if answer.ttl <= 0 {
                 return Err(Failure::new(Code::Connection, "etcdserver: requested lease not found")
                     .hinting("lease identifiers are hexadecimal; see strongroom lease list"));
@@ -135,7 +135,7 @@ impl KeepAlive {
             return show(&client, &Answer::KeepAlive(&answer));
         }
         loop {
-            let answer = renewals.renew(&client).await.map_err(Failure::as_connection)?;
+            let answer = renewals.renew(&client).await.map_err(Failure::over_connection)?;
             if answer.ttl <= 0 {
                 break;
             }

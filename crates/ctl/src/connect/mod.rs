@@ -24,7 +24,7 @@ use proto::etcdserverpb as pb;
 use std::error::Error as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use stream::{Observed, Record};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Uri};
@@ -134,11 +134,18 @@ impl Client {
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(self.failure(&status).await),
-            Err(_) => match self.record.trouble() {
-                None if !self.record.was_good() => Err(self.explained(&self.dialer.diagnose().await)),
-                Some(trouble) => Err(self.explained(&trouble)),
-                None => Err(self.explained(&Trouble::Timeout(Stage::Answer, limit))),
-            },
+            Err(_) => {
+                let late = Trouble::Timeout(Stage::Answer, limit);
+                let trouble = match self.record.trouble() {
+                    Some(trouble) => trouble,
+                    None if self.record.was_good() => late,
+                    None => match self.dialer.diagnose().await {
+                        Trouble::Closed(_) => late,
+                        found => found,
+                    },
+                };
+                Err(self.explained(&trouble))
+            }
         }
     }
 
@@ -146,13 +153,8 @@ impl Client {
     pub(crate) async fn failure(&self, status: &tonic::Status) -> Failure {
         if self.is_lost(status) {
             let trouble = match self.record.trouble() {
-                Some(trouble @ Trouble::Closed(_)) if !self.record.was_good() => Err(trouble),
-                Some(trouble) => Ok(trouble),
-                None => Err(Trouble::Closed(Stage::Answer)),
-            };
-            let trouble = match trouble {
-                Ok(trouble) => trouble,
-                Err(_) => self.dialer.diagnose().await,
+                Some(trouble) if self.record.was_good() || !matches!(trouble, Trouble::Closed(_)) => trouble,
+                _ => self.dialer.diagnose().await,
             };
             return self.explained(&trouble);
         }
@@ -247,7 +249,7 @@ fn scene(settings: &Settings, endpoint: &Endpoint, dialer: Option<&Dialer>) -> S
     Scene {
         server: trust.and_then(|trust| trust.seen.certificate()),
         ours: trust.and_then(|trust| trust.ours.clone()),
-        now: Some(SystemTime::now()),
+        now: Some(dial::now()),
         ..settings.scene(endpoint)
     }
 }
@@ -306,7 +308,7 @@ fn channel(
 impl Failure {
     /// The code that etcdctl uses where it reports through its connection, as lease commands do.
     #[must_use]
-    pub(crate) fn as_connection(self) -> Self {
+    pub(crate) fn over_connection(self) -> Self {
         self.coded(Code::Connection)
     }
 }

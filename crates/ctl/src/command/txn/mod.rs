@@ -33,7 +33,7 @@ impl Txn {
         let interactive = self.interactive;
         let (client, request) = if interactive {
             let client = Client::connect(settings).await?;
-            (client, read(&mut std::io::stdin().lock(), |prompt| say(prompt))?)
+            (client, read(&mut std::io::stdin().lock(), say)?)
         } else {
             let request = read(&mut std::io::stdin().lock(), |_| Ok(()))?;
             (Client::connect(settings).await?, request)
