@@ -10,12 +10,14 @@
 mod access;
 pub mod gateway;
 mod health;
+mod vitals;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::{Access, Allowed};
 pub use gateway::Gateway;
+pub use vitals::OfMember;
 
 use crate::gate::Connection;
 use crate::metrics::{Detail, Metrics, Readings, text::CONTENT_TYPE as METRICS_TYPE};

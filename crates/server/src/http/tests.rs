@@ -181,6 +181,55 @@ const GATEWAY: &[(&str, &str, u16, &str)] = &[
         404,
         "{\"code\":5,\"message\":\"etcdserver: \\u003cnothing\\u003e \\u0026 \\\"more\\\"\"}",
     ),
+    ("kv/range", "1", 400, "{\"code\":3,\"message\":\"proto: syntax error (line 1:1): unexpected token 1\"}"),
+    (
+        "kv/range",
+        "\"s\"",
+        400,
+        "{\"code\":3,\"message\":\"proto: syntax error (line 1:1): unexpected token \\\"s\\\"\"}",
+    ),
+    (
+        "kv/range",
+        "{\"serializable\":\"true\"}",
+        400,
+        "{\"code\":3,\"message\":\"proto: (line 1:17): invalid value for bool field serializable: \\\"true\\\"\"}",
+    ),
+    (
+        "kv/range",
+        "{\"sort_order\":1.5}",
+        400,
+        "{\"code\":3,\"message\":\"proto: (line 1:15): invalid value for enum field sortOrder: 1.5\"}",
+    ),
+    (
+        "kv/range",
+        "{\"limit\":9223372036854775808}",
+        400,
+        "{\"code\":3,\"message\":\"proto: (line 1:10): invalid value for int64 field limit: 9223372036854775808\"}",
+    ),
+    (
+        "kv/range",
+        " {\n \"key\" : {}}",
+        400,
+        "{\"code\":3,\"message\":\"proto: (line 2:10): invalid value for bytes field key: {\"}",
+    ),
+    (
+        "kv/txn",
+        "{\"compare\":{}}",
+        400,
+        "{\"code\":3,\"message\":\"proto: syntax error (line 1:12): unexpected token {\"}",
+    ),
+    (
+        "kv/txn",
+        "{\"compare\":[null]}",
+        400,
+        "{\"code\":3,\"message\":\"proto: syntax error (line 1:13): unexpected token null\"}",
+    ),
+    (
+        "kv/txn",
+        "{\"success\":[{\"request_put\":{\"key\":\"Zm9v\"},\"request_range\":{\"key\":\"Zm9v\"}}]}",
+        400,
+        "{\"code\":3,\"message\":\"proto: (line 1:43): error parsing \\\"request_range\\\", oneof etcdserverpb.RequestOp.request is already set\"}",
+    ),
     ("kv/range/", "{}", 404, "{\"code\":5,\"message\":\"Not Found\"}"),
     ("kv/bogus", "{}", 404, "{\"code\":5,\"message\":\"Not Found\"}"),
     ("", "{}", 404, "{\"code\":5,\"message\":\"Not Found\"}"),
@@ -203,6 +252,22 @@ fn the_gateway_refuses_as_etcd_does() {
         assert_eq!(server.http("POST", "/v3/kv/range", &large).await.status, 429);
         let deep = "[".repeat(200_000);
         assert_eq!(server.http("POST", "/v3/kv/range", &deep).await.status, 400);
+    });
+}
+
+/// A body that trickles in is not waited for without end (slowloris on bodies).
+#[test]
+fn a_body_that_never_ends_is_cut() {
+    block_on(async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let server = Plan::clear().start();
+        let mut stream = server.tcp().await;
+        let head = "POST /v3/kv/range HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let (_, took) = timed(stream.read_to_end(&mut answer)).await;
+        assert_eq!(Answer::parse(&answer).status, 504);
+        assert!(took >= BODY_DEADLINE && took < std::time::Duration::from_secs(10), "{took:?}");
     });
 }
 

@@ -287,6 +287,9 @@ impl Services {
     }
 }
 
+/// How long the gateway waits for a body here.
+pub(crate) const BODY_DEADLINE: Duration = Duration::from_millis(500);
+
 /// A server on a loopback port.
 pub(crate) struct Server {
     pub(crate) running: Option<Running>,
@@ -340,7 +343,9 @@ impl Plan {
             metrics: metrics.clone(),
             detail: Detail::Basic,
             access: self.access,
-            gateway: self.gateway.then(|| Gateway::new(proto::DESCRIPTORS).unwrap()),
+            gateway: self
+                .gateway
+                .then(|| Gateway::new(proto::DESCRIPTORS).unwrap().with_body_deadline(BODY_DEADLINE)),
             command_line: Some(vec!["etcd".into(), "--name=\"x\"".into()]),
             request_timeout: Duration::from_secs(7),
         };

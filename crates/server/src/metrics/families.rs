@@ -54,16 +54,14 @@ fn debugging(m: &Metrics, r: &Readings, text: &mut Text) {
         "Revisions of keys removed by compaction.",
         &m.compaction_keys_total,
     );
-    let name = "etcd_debugging_mvcc_db_compaction_last";
-    text.value(name, "When the last compaction ended, Unix time.", signed(r.last_compaction));
     text.counter("etcd_debugging_mvcc_events_total", "Events sent to watchers.", &m.mvcc_events_total);
     text.value("etcd_debugging_mvcc_keys_total", "Keys in the store.", whole(r.keys));
     let name = "etcd_debugging_mvcc_pending_events_total";
-    text.value(name, "Events that wait to be sent.", whole(r.pending_events));
+    text.known(name, "Events that wait to be sent.", r.pending_events);
     let name = "etcd_debugging_mvcc_slow_watcher_total";
-    text.value(name, "Watchers that are catching up from history.", whole(r.slow_watchers));
-    text.value("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", whole(r.watch_streams));
-    text.value("etcd_debugging_mvcc_watcher_total", "Watchers in all streams.", whole(r.watchers));
+    text.known(name, "Watchers that are catching up from history.", r.slow_watchers);
+    text.known("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", r.watch_streams);
+    text.known("etcd_debugging_mvcc_watcher_total", "Watchers in all streams.", r.watchers);
     text.counter("etcd_debugging_server_lease_expired_total", "Leases that expired.", &m.lease_expired_total);
 }
 
@@ -84,7 +82,7 @@ fn disk(m: &Metrics, text: &mut Text) {
 }
 
 fn mvcc(m: &Metrics, r: &Readings, text: &mut Text) {
-    text.value("etcd_mvcc_db_open_read_transactions", "Reads that hold a revision.", whole(r.open_reads));
+    text.known("etcd_mvcc_db_open_read_transactions", "Reads that hold a revision.", r.open_reads);
     text.value(
         "etcd_mvcc_db_total_size_in_bytes",
         "Bytes that the store takes on disk.",
@@ -198,6 +196,12 @@ impl Text {
         self.sample(name, &[], value);
     }
 
+    fn known(&mut self, name: &str, help: &str, value: Option<u64>) {
+        if let Some(value) = value {
+            self.value(name, help, whole(value));
+        }
+    }
+
     fn distribution(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.family(name, help, Kind::Histogram);
         self.histogram(name, &[], &histogram.read());
@@ -234,6 +238,11 @@ mod tests {
             cluster_version: "3.7".into(),
             server_version: "3.7.3",
             features: vec![("AllAlpha", "ALPHA", false)],
+            watchers: Some(1),
+            watch_streams: Some(1),
+            slow_watchers: Some(0),
+            pending_events: Some(0),
+            open_reads: Some(0),
             ..Readings::default()
         };
         metrics.encode(&readings, Detail::Basic)

@@ -70,6 +70,32 @@ pub struct MethodName {
     pub shape: Shape,
 }
 
+/// The methods of the interface that these descriptors describe, of the services that etcd counts: all but locks and
+/// elections, which it registers after counting began.
+///
+/// # Errors
+/// When the descriptors cannot be read.
+pub fn methods(descriptors: &[u8]) -> Result<Vec<MethodName>, prost_reflect::DescriptorError> {
+    let pool = prost_reflect::DescriptorPool::decode(descriptors)?;
+    let counted = |service: &prost_reflect::ServiceDescriptor| {
+        matches!(service.package_name(), "etcdserverpb" | "grpc.health.v1")
+    };
+    let services: Vec<_> = pool.services().filter(counted).collect();
+    let methods = services.iter().flat_map(prost_reflect::ServiceDescriptor::methods);
+    Ok(methods
+        .map(|method| MethodName {
+            service: method.parent_service().full_name().to_owned(),
+            method: method.name().to_owned(),
+            shape: match (method.is_client_streaming(), method.is_server_streaming()) {
+                (false, false) => Shape::Unary,
+                (true, false) => Shape::ClientStream,
+                (false, true) => Shape::ServerStream,
+                (true, true) => Shape::BidiStream,
+            },
+        })
+        .collect())
+}
+
 /// The counts of one method.
 #[derive(Debug)]
 pub struct Method {
@@ -207,6 +233,22 @@ mod tests {
         for path in ["/p.S/N", "p.S/M", "//p.S/M", "/p.S/M/", ""] {
             assert!(calls.method(path).is_none(), "{path}");
         }
+    }
+
+    /// Dashboards and etcd's tests know these methods from the first scrape on. A fresh etcd 3.7.3 shows one more, the
+    /// health service's List, which its Go library adds and our interface has not.
+    #[test]
+    fn the_methods_counted_are_etcds() {
+        let methods = methods(proto::DESCRIPTORS).unwrap();
+        let has = |service: &str, method: &str, shape| {
+            methods.contains(&MethodName { service: service.into(), method: method.into(), shape })
+        };
+        assert!(has("etcdserverpb.KV", "RangeStream", Shape::ServerStream));
+        assert!(has("etcdserverpb.Watch", "Watch", Shape::BidiStream));
+        assert!(has("etcdserverpb.Auth", "Authenticate", Shape::Unary));
+        assert!(has("grpc.health.v1.Health", "Watch", Shape::ServerStream));
+        assert!(!methods.iter().any(|method| method.service.starts_with("v3")));
+        assert_eq!(methods.len(), 44, "{methods:?}");
     }
 
     /// A call shows up under its code with etcd's label names, which alerts match on.

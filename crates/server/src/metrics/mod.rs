@@ -13,7 +13,7 @@ pub mod process;
 pub mod text;
 pub mod value;
 
-pub use grpc::{Calls, Method, MethodName, Shape};
+pub use grpc::{Calls, Method, MethodName, Shape, methods};
 pub use value::{Counter, Gauge, Histogram, Labelled};
 
 /// Bounds of the disk and request histograms: 1 ms doubling to 8.192 s.
@@ -201,13 +201,12 @@ pub struct Readings {
     pub current_revision: i64,
     /// -1 while nothing was compacted.
     pub compact_revision: i64,
-    /// Unix seconds of the last compaction, 0 for none.
-    pub last_compaction: i64,
-    pub open_reads: u64,
-    pub watchers: u64,
-    pub watch_streams: u64,
-    pub slow_watchers: u64,
-    pub pending_events: u64,
+    /// Nothing where the member does not say; the family is left out then, rather than shown as zero.
+    pub watchers: Option<u64>,
+    pub watch_streams: Option<u64>,
+    pub slow_watchers: Option<u64>,
+    pub pending_events: Option<u64>,
+    pub open_reads: Option<u64>,
     /// Name, stage ("ALPHA", "BETA"), whether it is on.
     pub features: Vec<(&'static str, &'static str, bool)>,
 }

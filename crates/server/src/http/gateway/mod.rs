@@ -22,6 +22,7 @@ use http_body_util::{BodyExt, Limited};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tonic::body::Body;
 use tonic::service::Routes;
 
@@ -40,6 +41,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct Gateway {
     methods: BTreeMap<&'static str, MethodDescriptor>,
+    body_deadline: Duration,
 }
 
 const JSON: &str = "application/json";
@@ -59,7 +61,13 @@ impl Gateway {
             let found = service.methods().find(|candidate| candidate.name() == method);
             methods.insert(*path, found.ok_or(Error::NoMethod(name))?);
         }
-        Ok(Self { methods })
+        Ok(Self { methods, body_deadline: Duration::from_secs(types::limits::JSON_BODY_SECONDS_MAX) })
+    }
+
+    /// The same gateway, giving clients this long to send a body.
+    #[must_use]
+    pub fn with_body_deadline(self, body_deadline: Duration) -> Self {
+        Self { body_deadline, ..self }
     }
 
     pub(super) async fn answer<B>(&self, routes: &Routes, request: Request<B>) -> Response<Body>
@@ -113,12 +121,17 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let body = Limited::new(body, types::limits::JSON_BODY_BYTES_MAX).collect().await.map_err(|_| {
+        let whole = Limited::new(body, types::limits::JSON_BODY_BYTES_MAX).collect();
+        let Ok(body) = tokio::time::timeout(self.body_deadline, whole).await else {
+            return Err(Failure::new(
+                tonic::Code::DeadlineExceeded,
+                "the request's body did not come in time",
+            ));
+        };
+        let body = body.map_err(|_| {
             let limit = types::limits::JSON_BODY_BYTES_MAX;
-            Failure::new(
-                tonic::Code::ResourceExhausted,
-                format!("received message larger than max ({limit} bytes of JSON)"),
-            )
+            let text = format!("received message larger than max ({limit} bytes of JSON)");
+            Failure::new(tonic::Code::ResourceExhausted, text)
         })?;
         let body = body.to_bytes();
         let mut rest: &[u8] = &body;

@@ -33,6 +33,8 @@ pub(super) enum What<'a> {
 pub(super) enum Error {
     UnexpectedEnd,
     Invalid(char, String),
+    /// A string that is not UTF-8; where it begins.
+    NotText(usize, usize),
     TooDeep,
 }
 
@@ -40,6 +42,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnexpectedEnd => f.write_str("unexpected EOF"),
+            Self::NotText(line, column) => {
+                write!(f, "proto: syntax error (line {line}:{column}): invalid UTF-8 in string")
+            }
             Self::Invalid('\'', context) => write!(f, "invalid character '\\'' {context}"),
             Self::Invalid('"', context) => write!(f, "invalid character '\"' {context}"),
             Self::Invalid(character, context) => {
@@ -52,28 +57,29 @@ impl fmt::Display for Error {
 
 /// The first value and what lies behind it; nothing when only white space is left.
 pub(super) fn value(bytes: &[u8]) -> Result<Option<(Part<'_>, &[u8])>, Error> {
-    // Where the text stops being UTF-8, Go would put replacement characters; no field takes those, so it ends here.
+    // Only strings can hold what is not UTF-8: the scanner ends there.
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             std::str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default()
         }
     };
-    let mut scanner = Scanner { text, at: 0, line: 1, line_began: 0, depth: 0 };
-    scanner.skip_space();
-    if scanner.at == bytes.len() {
+    let goes_on = text.len() < bytes.len();
+    let json = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    if json.is_empty() && !goes_on {
         return Ok(None);
     }
     // The message is read as a text of its own: places are counted from its first byte.
-    scanner =
-        Scanner { text: text.get(scanner.at..).unwrap_or_default(), at: 0, line: 1, line_began: 0, depth: 0 };
-    let skipped = text.len().saturating_sub(scanner.text.len());
+    let mut scanner = Scanner { text: json, goes_on, at: 0, line: 1, line_began: 0, depth: 0 };
+    let skipped = text.len().saturating_sub(json.len());
     let part = scanner.part("looking for beginning of value")?;
     Ok(Some((part, bytes.get(skipped.saturating_add(scanner.at)..).unwrap_or_default())))
 }
 
 struct Scanner<'a> {
     text: &'a str,
+    /// Behind the text come bytes that are not UTF-8.
+    goes_on: bool,
     at: usize,
     line: usize,
     line_began: usize,
@@ -248,6 +254,7 @@ impl<'a> Scanner<'a> {
 
     fn string(&mut self) -> Result<String, Error> {
         let mut text = String::new();
+        let (line, column) = self.place();
         self.step();
         loop {
             let from = self.at;
@@ -264,6 +271,7 @@ impl<'a> Scanner<'a> {
                     self.step();
                     text.push(self.escape()?);
                 }
+                None if self.goes_on => return Err(Error::NotText(line, column)),
                 _ => return Err(self.wrong("in string literal")),
             }
         }
@@ -353,6 +361,14 @@ mod tests {
         ] {
             assert_eq!(refused(text), expected, "{text}");
         }
+    }
+
+    /// Bytes that are not text are refused where they stand, as etcd refuses them.
+    #[test]
+    fn a_string_that_is_not_text_is_refused() {
+        let error = value(b"{\"key\":\"\xff\"}").unwrap_err();
+        assert_eq!(error.to_string(), "proto: syntax error (line 1:8): invalid UTF-8 in string");
+        assert!(value(b"\xff").is_err() && value(b"{\xff}").is_err());
     }
 
     /// A body of nothing but brackets must not exhaust the stack.
