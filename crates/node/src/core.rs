@@ -150,6 +150,11 @@ impl<L: LogRead> Core<L> {
         Ok(effects)
     }
 
+    /// The replies that wait for nothing any more: the end.
+    pub(crate) fn into_expected(self) -> Vec<Reply<Proposed>> {
+        self.batch.expected.into_iter().map(|(_, reply)| reply).collect()
+    }
+
     /// Takes back a batch that apply had no room for; it goes out, joined with what follows, at the next step.
     pub(crate) fn put_back(&mut self, batch: Batch) {
         self.batch = batch;

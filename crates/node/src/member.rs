@@ -13,7 +13,7 @@ use audit::Recorded;
 use consensus::Position;
 use env::Clock;
 use state::command::Command;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use types::{ClusterId, LeaseId, LogIndex, MemberId, RequestId, Term};
@@ -81,6 +81,8 @@ pub(crate) struct Shared {
     pub next_stream: AtomicU64,
     pub pending: AtomicUsize,
     pub failed: AtomicU64,
+    /// Set by the first thread that fails; the consensus thread then ends, and with it all others.
+    pub broken: AtomicBool,
     pub threads: Mutex<Option<Threads>>,
 }
 

@@ -187,9 +187,10 @@ fn run(
         next_stream: AtomicU64::new(1),
         pending: AtomicUsize::new(0),
         failed: AtomicU64::new(0),
+        broken: AtomicBool::new(false),
         threads: Mutex::new(None),
     });
-    let on_failure = once(on_failure);
+    let on_failure = once(shared.clone(), on_failure);
     let consensus_thread = ConsensusThread {
         core: Core::new(consensus),
         shared: shared.clone(),
@@ -229,10 +230,9 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::thread::JoinH
 }
 
 /// Only the first failure is told: the others follow from it.
-fn once(on_failure: Box<dyn Fn(Failure) + Send + Sync>) -> OnFailure {
-    let told = AtomicBool::new(false);
+fn once(shared: Arc<Shared>, on_failure: Box<dyn Fn(Failure) + Send + Sync>) -> OnFailure {
     Arc::new(move |failure| {
-        if !told.swap(true, Ordering::SeqCst) {
+        if !shared.broken.swap(true, Ordering::AcqRel) {
             on_failure(failure);
         }
     })

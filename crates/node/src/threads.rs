@@ -84,12 +84,25 @@ impl ConsensusThread {
         if let Err(failure) = self.run_until_stopped() {
             on_failure(failure);
         }
+        self.refuse_waiting();
+    }
+
+    /// Nobody waits for ever: what came too late is refused, here and, by the closed queue, from now on.
+    fn refuse_waiting(self) {
+        let late = self.core.into_expected();
+        let queued = self.inputs.try_iter().filter_map(|input| match input {
+            Input::Propose(proposal) => Some(proposal.reply),
+            Input::Persisted(_) | Input::Transfer(_) | Input::Stop => None,
+        });
+        for reply in late.into_iter().chain(queued) {
+            reply(Err(Refused::Stopped));
+        }
     }
 
     fn run_until_stopped(&mut self) -> Result<(), Failure> {
         self.core.lead_if_alone()?;
         let mut next_tick = self.now() + self.tick;
-        loop {
+        while !self.shared.broken.load(Ordering::Acquire) {
             self.step()?;
             let wait = next_tick.saturating_sub(self.now());
             match self.inputs.recv_timeout(wait) {
@@ -106,6 +119,7 @@ impl ConsensusThread {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
+        Ok(())
     }
 
     fn now(&self) -> Duration {
@@ -116,8 +130,11 @@ impl ConsensusThread {
     fn take_waiting(&mut self) -> bool {
         for _ in 0..PROPOSALS_PER_BATCH_MAX {
             match self.inputs.try_recv() {
-                Ok(input) if self.take(input) => return true,
-                Ok(_) => {}
+                Ok(input) => {
+                    if self.take(input) {
+                        return true;
+                    }
+                }
                 Err(_) => break,
             }
         }

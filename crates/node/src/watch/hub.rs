@@ -404,6 +404,3 @@ fn wanted<'a, H: History>(
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod tests;

@@ -1,0 +1,288 @@
+//! A whole member on a simulated disk: what it acknowledges it keeps, what it is told it tells.
+
+use bytes::Bytes;
+use env::Env;
+use env::sim::{SimClock, SimDisk};
+use node::watch::{Full, WatchRequest, WatchSink, WatchUpdate};
+use node::{Member, Proposed, Refused, Settings, start};
+use state::auth::{Evidence, Policy};
+use state::command::{Command, LeaseGrant, Put, PutLease, PutValue};
+use state::query::RangeQuery;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+use storage::{DataDir, Identity, KeyFile, Keys, LogOptions, StoreOptions};
+use types::{ClusterId, Key, KeyRange, LeaseId, MemberId, Revision};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A world with one member in it, which can be killed and started again.
+struct World {
+    env: Env,
+    clock: SimClock,
+    disk: SimDisk,
+    key: std::path::PathBuf,
+    failures: (SyncSender<String>, Receiver<String>),
+}
+
+fn settings(checkpoint_entries: u64) -> Settings {
+    Settings {
+        name: "one".into(),
+        peer_urls: vec!["http://localhost:2380".into()],
+        client_urls: vec!["http://localhost:2379".into()],
+        tick: Duration::from_millis(100),
+        election_ticks: 10,
+        request_bytes_max: 1_572_864,
+        progress_interval: Duration::from_secs(600),
+        checkpoint_entries,
+        log_entries_kept: 10,
+        cluster_version: "3.7.0".into(),
+        value_cache_bytes: 1 << 20,
+        log: LogOptions { segment_bytes: 1 << 18, ..LogOptions::default() },
+        store: StoreOptions { segment_bytes: 1 << 18, ..StoreOptions::default() },
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let (env, clock, disk) = Env::simulated(7);
+        let (keys, data) = (Path::new("/keys"), Path::new("/data"));
+        env.disk.create_dir(keys).unwrap();
+        let key = KeyFile::create(&*env.disk, keys, &*env.random).unwrap();
+        let identity = Identity { cluster: ClusterId(5), member: MemberId(6) };
+        drop(DataDir::create(&env, data, identity, &key).unwrap());
+        Self { env, clock, disk, key: key.path().to_owned(), failures: sync_channel(1) }
+    }
+
+    fn try_start(&self, checkpoint_entries: u64) -> Result<Member, node::Failure> {
+        let keys = [self.key.clone()];
+        let dir = DataDir::open(&self.env, Path::new("/data"), None, Keys::Files(&keys))?;
+        let failures = self.failures.0.clone();
+        let told = Box::new(move |failure: node::Failure| {
+            let _ = failures.try_send(failure.to_string());
+        });
+        start(settings(checkpoint_entries), &self.env, &dir, told)
+    }
+
+    fn start(&self) -> Member {
+        self.try_start(50).unwrap()
+    }
+}
+
+/// Stops a member and lets go of its directory.
+fn end(member: Member) {
+    member.stop();
+}
+
+fn recorded<T: state::auth::Demanding>(request: T) -> audit::Recorded<T> {
+    let anyone = Policy::Open.principal(&Evidence::None);
+    audit::Recorder::empty().record(Policy::Open.authorize(&anyone, request).unwrap())
+}
+
+fn propose(member: &Member, command: Command) -> Receiver<Result<Proposed, Refused>> {
+    let (done, answer) = sync_channel(1);
+    let reply = Box::new(move |answer| {
+        let _ = done.send(answer);
+    });
+    member.propose(recorded(command), reply);
+    answer
+}
+
+fn carry_out(member: &Member, command: Command) -> Result<Proposed, Refused> {
+    propose(member, command).recv_timeout(PATIENCE).expect("an answer in time")
+}
+
+fn key(text: &str) -> Key {
+    Key::new(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+}
+
+fn put(text: &str, lease: i64) -> Command {
+    let value = PutValue::Set(Bytes::copy_from_slice(text.as_bytes()));
+    Command::Put(Put { key: key(text), value, lease: PutLease::Set(LeaseId(lease)), prev_kv: false })
+}
+
+/// The keys a member holds, read as a client would.
+fn keys(member: &Member) -> Vec<String> {
+    let proof = recorded(put("proof", 0));
+    let found = member.inspect(&proof).range(&RangeQuery::latest(KeyRange::all())).unwrap();
+    let name = |pair: &state::outcome::Pair| String::from_utf8(pair.view().unwrap().key.to_vec()).unwrap();
+    found.pairs.iter().map(name).collect()
+}
+
+/// A sink that a test reads.
+struct Sink(SyncSender<WatchUpdate>);
+
+impl WatchSink for Sink {
+    fn offer(&mut self, update: WatchUpdate) -> Result<(), Full> {
+        self.0.try_send(update).map_err(|_| Full)
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+/// An acknowledged write survives a stop, and a stop in order leaves nothing to replay twice.
+#[test]
+fn what_is_written_is_there_after_a_stop() {
+    let world = World::new();
+    let member = world.start();
+    for n in 0..120 {
+        let done = carry_out(&member, put(&format!("k{n:03}"), 0)).unwrap();
+        assert_eq!(done.applied.revision, Revision(n + 2));
+    }
+    end(member);
+    let member = world.start();
+    assert_eq!(keys(&member).len(), 120);
+    assert_eq!(carry_out(&member, put("after", 0)).unwrap().applied.revision, Revision(122));
+    member.stop();
+}
+
+/// The power fails at any moment: whatever was acknowledged before is there afterwards, in order and once.
+#[test]
+fn what_was_acknowledged_survives_a_crash() {
+    for seed in 0..12 {
+        let world = World::new();
+        let member = world.start();
+        let count = 30 + seed * 17;
+        for n in 0..count {
+            carry_out(&member, put(&format!("k{n:04}"), 0)).unwrap();
+        }
+        world.disk.crash(seed);
+        end(member);
+        let member = world.start();
+        let expected: Vec<_> = (0..count).map(|n| format!("k{n:04}")).collect();
+        assert_eq!(keys(&member), expected, "seed {seed}");
+        let next = carry_out(&member, put("next", 0)).unwrap();
+        assert_eq!(next.applied.revision.0, i64::try_from(count).unwrap() + 2, "seed {seed}");
+        member.stop();
+    }
+}
+
+/// Many proposals at once share batches, and each is answered with its own outcome.
+#[test]
+fn concurrent_proposals_are_each_answered() {
+    let world = World::new();
+    let member = world.start();
+    let answers: Vec<_> = (0..2_000).map(|n| propose(&member, put(&format!("k{n:05}"), 0))).collect();
+    let mut revisions: Vec<_> = answers
+        .into_iter()
+        .map(|answer| answer.recv_timeout(PATIENCE).unwrap().unwrap().applied.revision.0)
+        .collect();
+    revisions.sort_unstable();
+    assert_eq!(revisions, (2..2_002).collect::<Vec<_>>());
+    member.stop();
+}
+
+/// A watcher hears of a change that was made after it stood, and of one before when it asks for the past.
+#[test]
+fn watchers_hear_of_changes() {
+    let world = World::new();
+    let member = world.start();
+    carry_out(&member, put("before", 0)).unwrap();
+    let (updates, heard) = sync_channel(100);
+    let stream = member.watch(Box::new(Sink(updates)));
+    let request = WatchRequest {
+        id: None,
+        range: KeyRange::all(),
+        start: Revision(2),
+        no_puts: false,
+        no_deletes: false,
+        prev_kv: false,
+        progress_notify: false,
+    };
+    stream.create(recorded(request));
+    carry_out(&member, put("since", 0)).unwrap();
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        if let WatchUpdate::Events { events, .. } = heard.recv_timeout(PATIENCE).unwrap() {
+            let name = |pair: &state::outcome::Pair| pair.view().unwrap().key.to_vec();
+            seen.extend(events.iter().map(|event| name(&event.pair)));
+        }
+    }
+    assert_eq!(seen, [b"before".to_vec(), b"since".to_vec()]);
+    member.stop();
+}
+
+/// A lease that nobody renews ends with its keys, by the member's own proposal; a renewed one stays.
+#[test]
+fn an_expired_lease_takes_its_keys_along() {
+    let world = World::new();
+    let member = world.start();
+    for id in [1, 2] {
+        carry_out(&member, Command::LeaseGrant(LeaseGrant { id: LeaseId(id), ttl_seconds: 10 })).unwrap();
+    }
+    carry_out(&member, put("a", 1)).unwrap();
+    carry_out(&member, put("b", 2)).unwrap();
+    world.clock.advance(Duration::from_secs(9));
+    assert_eq!(member.keep_alive(&recorded(LeaseId(2))), Ok(10));
+    world.clock.advance(Duration::from_secs(2));
+    let began = std::time::Instant::now();
+    while keys(&member).len() == 2 && began.elapsed() < PATIENCE {
+        std::thread::yield_now();
+    }
+    assert_eq!(keys(&member), ["b"]);
+    assert_eq!(member.keep_alive(&recorded(LeaseId(1))), Err(Refused::LeaseNotFound));
+    member.stop();
+}
+
+/// Leases come back after a restart with their keys and a whole life.
+#[test]
+fn leases_survive_a_restart() {
+    let world = World::new();
+    let member = world.start();
+    carry_out(&member, Command::LeaseGrant(LeaseGrant { id: LeaseId(9), ttl_seconds: 60 })).unwrap();
+    carry_out(&member, put("a", 9)).unwrap();
+    end(member);
+    let member = world.start();
+    assert_eq!(member.lease_remaining_seconds(&recorded(LeaseId(9))), Some(60));
+    assert_eq!(member.keep_alive(&recorded(LeaseId(9))), Ok(60));
+    member.stop();
+}
+
+/// A request whose entry would be too large is refused before it reaches the log.
+#[test]
+fn an_oversized_request_is_refused() {
+    let world = World::new();
+    let member = world.start();
+    let value = PutValue::Set(Bytes::from(vec![0; 1_572_864]));
+    let huge = Put { key: key("k"), value, lease: PutLease::Set(LeaseId::NONE), prev_kv: false };
+    let refused = carry_out(&member, Command::Put(huge)).unwrap_err();
+    assert!(matches!(refused, Refused::TooLarge { limit: 1_572_864, .. }), "{refused}");
+    member.stop();
+}
+
+/// A disk that fails stops the member: it says so once, refuses what waits, and never acknowledges again.
+#[test]
+fn a_failing_disk_stops_the_member() {
+    let world = World::new();
+    let member = world.start();
+    carry_out(&member, put("a", 0)).unwrap();
+    world.disk.fail_at(1, env::sim::Fault::Io);
+    let refused = (0..3).map(|_| carry_out(&member, put("b", 0))).find_map(Result::err);
+    assert!(refused.is_some(), "the member went on");
+    assert!(carry_out(&member, put("c", 0)).is_err());
+    let told = world.failures.1.recv_timeout(PATIENCE).unwrap();
+    assert!(!told.is_empty());
+    member.stop();
+}
+
+/// A second start on the same directory is refused while the first runs: two writers would destroy it.
+#[test]
+fn a_directory_in_use_is_refused() {
+    let world = World::new();
+    let member = world.start();
+    let refused = world.try_start(50).err().expect("the directory is in use");
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    member.stop();
+}
+
+/// After a stop every request is refused, none hangs.
+#[test]
+fn a_stopped_member_refuses() {
+    let world = World::new();
+    let member = world.start();
+    member.stop();
+    assert_eq!(carry_out(&member, put("a", 0)).unwrap_err(), Refused::Stopped);
+    member.stop();
+}
