@@ -74,8 +74,9 @@ pub fn execute(global: &Global, command: Command, root: &mut clap::Command) -> E
 }
 
 fn attempt(global: &Global, command: Command, root: &mut clap::Command) -> Result<(), Failure> {
+    let Some(command) = command.run_offline(root)? else { return Ok(()) };
     let settings = Settings::resolve(global, &Surroundings { variable: &|name| std::env::var_os(name) })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::error(format!("no runtime: {error}")))?;
-    runtime.block_on(command::run(command, settings, root))
+    runtime.block_on(command::run(command, settings))
 }

@@ -80,12 +80,20 @@ pub enum Command {
     Version,
 }
 
-/// Runs one command to its end. `root` is the whole command line, for completions.
-pub(crate) async fn run(
-    command: Command,
-    settings: Settings,
-    root: &mut clap::Command,
-) -> Result<(), Failure> {
+impl Command {
+    /// Runs a command that needs no settings, so that a damaged profile cannot keep it from working; gives back the others.
+    /// `root` is the whole command line, for completions.
+    pub(crate) fn run_offline(self, root: &mut clap::Command) -> Result<Option<Self>, Failure> {
+        match self {
+            Self::Completion(completion) => completion.run(root).map(|()| None),
+            Self::Version => version::run().map(|()| None),
+            other => Ok(Some(other)),
+        }
+    }
+}
+
+/// Runs a command that needs settings.
+pub(crate) async fn run(command: Command, settings: Settings) -> Result<(), Failure> {
     let settings = Arc::new(settings);
     match command {
         Command::Get(get) => get.run(&settings).await,
@@ -104,8 +112,7 @@ pub(crate) async fn run(
         Command::MoveLeader(leader) => leader.run(&settings).await,
         Command::Downgrade(downgrade) => downgrade.run(&settings).await,
         Command::Env(env) => env.run(&settings),
-        Command::Completion(completion) => completion.run(root),
-        Command::Version => version::run(),
+        Command::Completion(_) | Command::Version => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ mod stream;
 mod tls;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::exit::{Code, Failure};
 use crate::print::Printer;

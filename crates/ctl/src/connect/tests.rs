@@ -100,7 +100,11 @@ impl pb::kv_server::Kv for Store {
 }
 
 fn serve(stream: impl stream::Transport + 'static) {
-    let routes = Routes::new(pb::kv_server::KvServer::new(Store)).prepare();
+    serve_routes(stream, Routes::new(pb::kv_server::KvServer::new(Store)));
+}
+
+fn serve_routes(stream: impl stream::Transport + 'static, routes: Routes) {
+    let routes = routes.prepare();
     tokio::spawn(async move {
         let service = TowerToHyperService::new(tower::service_fn(
             move |request: tonic::codegen::http::Request<hyper::body::Incoming>| {
@@ -119,14 +123,19 @@ async fn listener() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-async fn clear_member() -> SocketAddr {
+/// A server of these services in clear text.
+pub(crate) async fn clear_server(routes: Routes) -> SocketAddr {
     let (listener, address) = listener().await;
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            serve(stream);
+            serve_routes(stream, routes.clone());
         }
     });
     address
+}
+
+async fn clear_member() -> SocketAddr {
+    clear_server(Routes::new(pb::kv_server::KvServer::new(Store))).await
 }
 
 /// A member with TLS that wants certificates from `clients`, if that is given.

@@ -1,3 +1,5 @@
+//! The lines of `testdata/txn.txt`, and input that ends too early.
+
 use super::grammar::{comparison, operation};
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::compare::TargetUnion;

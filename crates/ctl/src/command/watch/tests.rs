@@ -1,7 +1,17 @@
+//! What is to be watched, and where a watch goes on after its connection was lost.
+
 use super::Options;
+use super::Watching;
 use super::request::{Fault, Line, Variables, Wanted, command, wanted};
+use crate::connect::Client;
+use crate::settings::{Global, Settings, Surroundings};
 use proto::etcdserverpb as pb;
+use proto::etcdserverpb::watch_request::RequestUnion;
 use std::ffi::OsString;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 
 fn words(text: &str) -> Vec<OsString> {
     text.split_whitespace().map(OsString::from).collect()
@@ -86,4 +96,64 @@ fn the_end_of_a_watch_has_a_reason() {
     assert!(super::ended(&answer(5, "")).ends_with("has been compacted"));
     assert_eq!(super::ended(&answer(0, "etcdserver: permission denied")), "etcdserver: permission denied");
     assert!(super::ended(&answer(0, "")).ends_with("is a future revision"));
+}
+
+/// A member that tells what it is asked to watch, and answers each watch with one event at revision 7 under a number of
+/// its own.
+struct Reporter(mpsc::Sender<pb::WatchCreateRequest>);
+
+#[tonic::async_trait]
+impl pb::watch_server::Watch for Reporter {
+    type WatchStream = ReceiverStream<Result<pb::WatchResponse, tonic::Status>>;
+
+    async fn watch(
+        &self,
+        request: tonic::Request<tonic::Streaming<pb::WatchRequest>>,
+    ) -> Result<tonic::Response<Self::WatchStream>, tonic::Status> {
+        let (answers, receiver) = mpsc::channel(8);
+        let reports = self.0.clone();
+        let mut requests = request.into_inner();
+        tokio::spawn(async move {
+            while let Ok(Some(request)) = requests.message().await {
+                let Some(RequestUnion::CreateRequest(create)) = request.request_union else { continue };
+                let header = Some(pb::ResponseHeader { revision: 9, ..pb::ResponseHeader::default() });
+                let created =
+                    pb::WatchResponse { header, watch_id: 5, created: true, ..pb::WatchResponse::default() };
+                let kv = proto::mvccpb::KeyValue {
+                    key: create.key.clone(),
+                    mod_revision: 7,
+                    ..Default::default()
+                };
+                let event = proto::mvccpb::Event { kv: Some(kv), ..Default::default() };
+                let events = pb::WatchResponse { created: false, events: vec![event], ..created.clone() };
+                let _ = reports.send(create).await;
+                for answer in [created, events] {
+                    let _ = answers.send(Ok(answer)).await;
+                }
+            }
+        });
+        Ok(tonic::Response::new(ReceiverStream::new(receiver)))
+    }
+}
+
+/// A lost connection must neither lose an event nor show one twice: the watch is asked for again from the revision behind
+/// the last one shown, with all its options.
+#[tokio::test]
+async fn a_watch_goes_on_behind_the_last_event() {
+    let (reports, mut asked) = mpsc::channel(8);
+    let routes = Routes::new(pb::watch_server::WatchServer::new(Reporter(reports)));
+    let address = crate::connect::tests::clear_server(routes).await;
+    let global = Global { endpoints: vec![address.to_string()], ..Global::default() };
+    let settings = Arc::new(Settings::resolve(&global, &Surroundings { variable: &|_| None }).unwrap());
+    let mut watching = Watching::new(Client::connect(&settings).await.unwrap());
+    let options = Options { prev_kv: true, ..Options::default() };
+    watching.pending.push_back(wanted(&words("k"), &[], false, &options, &Variables::default()).unwrap());
+    watching.open().await.unwrap();
+    assert_eq!(asked.recv().await.unwrap().start_revision, 0);
+    watching.step().await.unwrap();
+    watching.step().await.unwrap();
+    watching.open().await.unwrap();
+    let again = asked.recv().await.unwrap();
+    assert_eq!((again.start_revision, again.prev_kv, again.key.as_ref()), (8, true, &b"k"[..]));
+    assert!(watching.standing.is_empty() && !watching.is_idle());
 }
