@@ -104,8 +104,13 @@ impl DataDir {
         }
         if disk.stat(path)?.is_none() {
             disk.create_dir(path)?;
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                disk.sync_dir(parent)?;
+        }
+        // Also when it is there already: a creation that was cut short may not have come to this.
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            match disk.sync_dir(parent) {
+                // Somebody else made the directory for us and keeps its parent closed: its name is theirs to keep.
+                Err(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {}
+                synced => synced?,
             }
         }
         check_mode(disk, path)?;

@@ -516,8 +516,9 @@ impl DiskFile for SimFile {
         if end > len && !world.has_room((end - len) as u64) {
             return Err(error(Operation::Write, &self.path, io::ErrorKind::StorageFull));
         }
-        // An input/output error leaves the first half of the bytes behind.
-        let done = if fault == Some(Fault::Io) { bytes.len() / 2 } else { bytes.len() };
+        // An input/output error leaves the first half of the bytes behind, up to a sector's end.
+        let half = (offset + bytes.len() / 2) / SECTOR * SECTOR;
+        let done = if fault == Some(Fault::Io) { half.saturating_sub(offset) } else { bytes.len() };
         if let (Some(file), Some(bytes)) = (world.files.get_mut(self.content), bytes.get(..done)) {
             file.write(offset, bytes);
         }

@@ -32,8 +32,7 @@ impl Reserved {
         Ok(dir.env.disk.remove(&names::log_segment(&dir.path, self.number))?)
     }
 
-    /// Makes it the next segment of the log: writes and syncs its head, which lies in one sector with the header, so that
-    /// after a crash it is there or not.
+    /// Makes it the next segment of the log: writes and syncs its head, before anything is written after it.
     pub(super) fn begin(
         &self,
         dir: &Dir,
@@ -44,7 +43,11 @@ impl Reserved {
         let number = u64::from(self.number);
         let mut sealer = Sealer::begin(&dir.keyring, Purpose::Log, number, &*dir.env.random, out)?;
         sealer.seal(record::HEAD, &[&head.encode()], out)?;
-        assert!(out.len() <= 512, "header and head have {} bytes, more than a sector", out.len());
+        assert_eq!(
+            out.len() as u64,
+            record::BEGIN_BYTES,
+            "header and head have the bytes that recovery looks for"
+        );
         self.file.write_at(out, 0)?;
         self.file.sync_data()?;
         let path = names::log_segment(&dir.path, self.number);

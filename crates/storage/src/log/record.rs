@@ -3,7 +3,7 @@
 use crate::codec::{Input, Unreadable};
 use bytes::Bytes;
 use consensus::{Entry, EntryKind, HardState};
-use seal::{Extent, RECORD_OVERHEAD};
+use seal::{Extent, HEADER_BYTES, RECORD_OVERHEAD};
 use types::{LogIndex, MemberId, Term};
 
 /// The first record of a segment.
@@ -23,6 +23,8 @@ pub(super) const HEAD_PAYLOAD_BYTES: usize = 1 + 4 + 8 + 8 + 32 + HARD_STATE_BYT
 pub(super) const BATCH_PAYLOAD_BYTES: usize = 16;
 pub(super) const HARD_STATE_BYTES: usize = 24;
 pub(super) const ENTRY_HEAD_BYTES: usize = 17;
+/// Bytes of a segment's header and head.
+pub(super) const BEGIN_BYTES: u64 = (HEADER_BYTES + RECORD_OVERHEAD + HEAD_PAYLOAD_BYTES) as u64;
 /// Bytes of a whole batch record.
 pub(super) const BATCH_RECORD_BYTES: u64 = (RECORD_OVERHEAD + BATCH_PAYLOAD_BYTES) as u64;
 

@@ -2,7 +2,7 @@
 //!
 //! Segments are read oldest first. Of each but the last, its successor's head says how much counts, and the chain hash must
 //! fit; the last ends at its authenticated end, at zeros, or in a torn batch (`torn.rs`). Anything else is damage. Files
-//! of zeros after the last segment were reserved ahead and never used.
+//! after the last segment that never began hold nothing.
 
 use super::record::{self, Base, Head};
 use super::torn::{self, Verdict};
@@ -48,8 +48,6 @@ pub(super) struct Found {
     pub(super) torn_tail: Option<TornTail>,
     /// Files reserved ahead and never used.
     pub(super) unused: Vec<PathBuf>,
-    /// The first number that no file has.
-    pub(super) next_number: u32,
 }
 
 impl Found {
@@ -69,7 +67,6 @@ impl Found {
 struct Files {
     segments: Vec<(u32, SegmentFile)>,
     unused: Vec<PathBuf>,
-    next_number: u32,
 }
 
 fn files(dir: &Dir) -> Result<Files, Error> {
@@ -83,17 +80,12 @@ fn files(dir: &Dir) -> Result<Files, Error> {
         numbers.push(number);
     }
     numbers.sort_unstable();
-    let next_number = numbers.last().map_or(Some(1), |last| last.checked_add(1));
-    let next_number =
-        next_number.ok_or_else(|| Error::Misuse("the log's segment numbers are used up".to_owned()))?;
     let mut unused = Vec::new();
     while let Some(number) = numbers.last() {
-        let path = names::log_segment(&dir.path, *number);
-        let file = dir.env.disk.open(&path)?;
-        if torn::last_written(&*file, 0..file.len()?)?.is_some() {
+        if has_begun(dir, *number)? {
             break;
         }
-        unused.push(path);
+        unused.push(names::log_segment(&dir.path, *number));
         numbers.pop();
     }
     for (number, next) in numbers.iter().zip(numbers.iter().skip(1)) {
@@ -108,7 +100,29 @@ fn files(dir: &Dir) -> Result<Files, Error> {
         let segment = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)?;
         segments.push((number, segment));
     }
-    Ok(Files { segments, unused, next_number })
+    Ok(Files { segments, unused })
+}
+
+/// Whether a segment was ever part of the log. Its head is synced before a batch is written after it; so one without
+/// a head and with nothing after the head's place holds nothing that anybody was told of: it was reserved ahead, or a crash or a
+/// failed write cut its beginning short.
+fn has_begun(dir: &Dir, number: u32) -> Result<bool, Error> {
+    let path = names::log_segment(&dir.path, number);
+    let file = dir.env.disk.open(&path)?;
+    let len = file.len()?;
+    if torn::last_written(&*file, record::BEGIN_BYTES..len)?.is_some() {
+        return Ok(true);
+    }
+    if torn::last_written(&*file, 0..len)?.is_none() {
+        return Ok(false);
+    }
+    let begun = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)
+        .and_then(|segment| head(&segment, &mut Scan::new(&segment, len)));
+    match begun {
+        Ok(_) => Ok(true),
+        Err(Error::Damaged { .. }) => Ok(false),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// Reads a segment's head from a scan at its beginning.
@@ -132,7 +146,7 @@ pub(crate) fn begins(dir: &Dir) -> Result<Option<LogIndex>, Error> {
 
 /// Reads the whole log.
 pub(super) fn recover(dir: &Dir, tail_bytes: usize) -> Result<Found, Error> {
-    let Files { segments, unused, next_number } = files(dir)?;
+    let Files { segments, unused } = files(dir)?;
     let mut heads = Vec::new();
     for (_, segment) in &segments {
         heads.push(head(segment, &mut Scan::new(segment, segment.file.len()?))?);
@@ -163,7 +177,6 @@ pub(super) fn recover(dir: &Dir, tail_bytes: usize) -> Result<Found, Error> {
         last_extent,
         torn_tail,
         unused,
-        next_number,
     })
 }
 

@@ -115,7 +115,7 @@ impl LogWriter {
             dir.env.disk.remove(path)?;
         }
         let head = Head { predecessor: (number, found.last_extent), hard_state, base: last };
-        let next = if found.unused.is_empty() { found.next_number } else { number.saturating_add(1) };
+        let next = number.saturating_add(1);
         let mut buffer = Vec::new();
         let reserved = create::reserve(&dir, next, options.segment_bytes)?;
         let (sealer, segment) = reserved.begin(&dir, &head, &mut buffer)?;

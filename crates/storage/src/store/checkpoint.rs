@@ -4,6 +4,8 @@
 //! what the kept manifests say; its lock puts runs in order, and one that was overtaken does nothing.
 
 use super::read::Shared;
+use super::segment::Segment;
+use crate::dir::Dir;
 use crate::manifest::Manifest;
 use crate::{Error, names};
 use bytes::Bytes;
@@ -59,11 +61,16 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Begins with the manifest that the start chose, of these generations.
-    pub(super) fn new(newest: Manifest, generations: &[u64]) -> Self {
+    /// Begins with the manifest that the start chose, of these generations; `older_files` are listed by the generation before
+    /// it only.
+    pub(super) fn new(dir: &Dir, newest: Manifest, generations: &[u64], older_files: Vec<PathBuf>) -> Self {
         let older = generations.iter().rev().find(|generation| **generation < newest.generation).copied();
         let largest = generations.last().copied().unwrap_or(0);
-        let kept = Kept { older_index: LogIndex(0), older, largest, last_run: 0, doomed: Vec::new(), newest };
+        let next = largest.saturating_add(1);
+        let is_passed = |generation: &&u64| **generation != newest.generation && Some(**generation) != older;
+        let passed = generations.iter().filter(is_passed).map(|passed| names::manifest(&dir.path, *passed));
+        let doomed = older_files.into_iter().chain(passed).map(|path| (next, path)).collect();
+        let kept = Kept { older_index: LogIndex(0), older, largest, last_run: 0, doomed, newest };
         Self { kept: Mutex::new(kept) }
     }
 
@@ -95,11 +102,15 @@ pub struct PendingCheckpoint {
     ledger: Arc<Ledger>,
     number: u64,
     manifest: Manifest,
+    /// The segments that the manifest lists; held here, as they may be removed meanwhile.
+    segments: Vec<Arc<Segment>>,
 }
 
 impl PendingCheckpoint {
     pub(super) fn new(shared: Arc<Shared>, ledger: Arc<Ledger>, number: u64, manifest: Manifest) -> Self {
-        Self { shared, ledger, number, manifest }
+        let listed = |segment: &&Arc<Segment>| manifest.segments.contains_key(&segment.number);
+        let segments = shared.segments().values().filter(listed).cloned().collect();
+        Self { shared, ledger, number, manifest, segments }
     }
 
     /// Syncs what the checkpoint lists and replaces the manifest; answers what is durable now. One that a later checkpoint
@@ -108,13 +119,13 @@ impl PendingCheckpoint {
     /// # Errors
     /// [`Error::NoSpace`]: the old manifest stands, and the next checkpoint may succeed. Else the store is poisoned.
     pub fn run(self) -> Result<Durable, Error> {
-        let Self { shared, ledger, number, manifest } = self;
+        let Self { shared, ledger, number, manifest, segments } = self;
         let mut kept = ledger.kept();
         if number <= kept.last_run {
             return Ok(kept.durable());
         }
         shared.check_sound()?;
-        run(&shared, &mut kept, manifest).map_err(|error| match error {
+        run(&shared, &mut kept, manifest, &segments).map_err(|error| match error {
             Error::NoSpace { .. } => error,
             error => shared.poison(error),
         })?;
@@ -123,8 +134,13 @@ impl PendingCheckpoint {
     }
 }
 
-fn run(shared: &Shared, kept: &mut Kept, mut manifest: Manifest) -> Result<(), Error> {
-    sync(shared, &manifest)?;
+fn run(
+    shared: &Shared,
+    kept: &mut Kept,
+    mut manifest: Manifest,
+    segments: &[Arc<Segment>],
+) -> Result<(), Error> {
+    sync(shared, &manifest, segments)?;
     manifest.generation = kept.largest.saturating_add(1);
     kept.largest = manifest.generation;
     manifest.write(&shared.dir).map_err(|error| match error {
@@ -147,13 +163,11 @@ fn run(shared: &Shared, kept: &mut Kept, mut manifest: Manifest) -> Result<(), E
 }
 
 /// Makes every byte that the manifest lists durable, and the names of its files.
-fn sync(shared: &Shared, manifest: &Manifest) -> Result<(), Error> {
+fn sync(shared: &Shared, manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), Error> {
     let mut has_new = false;
-    for (number, extent) in &manifest.segments {
-        let segment = shared.segments().get(number).cloned();
-        if let Some(segment) = segment {
-            has_new |= segment.sync(extent.length)?;
-        }
+    for segment in segments {
+        let length = manifest.segments.get(&segment.number).map_or(0, |extent| extent.length);
+        has_new |= segment.sync(length)?;
     }
     if has_new {
         shared.dir.env.disk.sync_dir(&shared.dir.path.join(names::STORE))?;

@@ -55,7 +55,12 @@ impl Store {
     /// Damage, the disk's failure.
     pub fn open(dir: &DataDir, options: StoreOptions) -> Result<Self, Error> {
         let DataDir { dir, chosen: Chosen { manifest, generations, .. } } = dir;
-        let next_segment = discard_unlisted(dir, manifest)?;
+        // The generation before stays usable until the next checkpoint: so do its files.
+        let older = generations.iter().rev().find(|generation| **generation < manifest.generation);
+        let older = older.and_then(|generation| Manifest::read(dir, *generation).ok()).unwrap_or_default();
+        let next_segment = discard_unlisted(dir, manifest, &older)?;
+        let only_older = older.segments.keys().filter(|number| !manifest.segments.contains_key(number));
+        let only_older = only_older.map(|number| names::store_segment(&dir.path, *number)).collect();
         let mut segments = BTreeMap::new();
         for (number, extent) in &manifest.segments {
             let path = names::store_segment(&dir.path, *number);
@@ -67,7 +72,7 @@ impl Store {
         }
         Ok(Self {
             shared: Arc::new(Shared::new(dir.clone(), segments)),
-            ledger: Arc::new(Ledger::new(manifest.clone(), generations)),
+            ledger: Arc::new(Ledger::new(dir, manifest.clone(), generations, only_older)),
             options,
             closed: manifest.segments.clone(),
             active: None,
@@ -210,8 +215,8 @@ impl Store {
     }
 }
 
-/// Deletes every store file that the manifest does not list; answers the first number that was never used.
-fn discard_unlisted(dir: &Dir, manifest: &Manifest) -> Result<u32, Error> {
+/// Deletes every store file that neither manifest lists; answers the first number that was never used.
+fn discard_unlisted(dir: &Dir, manifest: &Manifest, older: &Manifest) -> Result<u32, Error> {
     let below = dir.path.join(names::STORE);
     let mut next = manifest.next_segment;
     for name in dir.env.disk.list(&below)? {
@@ -219,8 +224,8 @@ fn discard_unlisted(dir: &Dir, manifest: &Manifest) -> Result<u32, Error> {
             path: below.join(&name),
             why: "it does not belong there; hint: move it away".to_owned(),
         })?;
-        if !manifest.segments.contains_key(&number) {
-            next = next.max(number.saturating_add(1));
+        next = next.max(number.saturating_add(1));
+        if !manifest.segments.contains_key(&number) && !older.segments.contains_key(&number) {
             dir.env.disk.remove(&below.join(&name))?;
         }
     }

@@ -1,0 +1,11 @@
+//! Storage's promises, tried on a simulated disk: nothing synced is lost, nothing changed is served.
+#![allow(clippy::unwrap_used)]
+
+mod copies;
+mod crash;
+mod dir;
+mod flip;
+mod log;
+mod real;
+mod store;
+mod world;
