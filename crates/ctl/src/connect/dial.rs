@@ -118,6 +118,16 @@ impl Dialer {
         Ok(Box::new(stream))
     }
 
+    /// A server that answers clear text in clear text may still be one that wants TLS, and only says so politely.
+    pub(super) async fn refine(&self, trouble: Trouble) -> Trouble {
+        match trouble {
+            Trouble::NotGrpc(_) if self.trust.is_none() && self.speaks_tls().await => {
+                Trouble::ServerSpeaksTls
+            }
+            other => other,
+        }
+    }
+
     /// Looks again after a connection died without a word that explains it.
     pub(super) async fn diagnose(&self) -> Trouble {
         if self.trust.is_none() {

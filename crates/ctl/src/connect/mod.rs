@@ -137,7 +137,7 @@ impl Client {
             Err(_) => {
                 let late = Trouble::Timeout(Stage::Answer, limit);
                 let trouble = match self.record.trouble() {
-                    Some(trouble) => trouble,
+                    Some(trouble) => self.dialer.refine(trouble).await,
                     None if self.record.was_good() => late,
                     None => match self.dialer.diagnose().await {
                         Trouble::Closed(_) => late,
@@ -153,7 +153,9 @@ impl Client {
     pub(crate) async fn failure(&self, status: &tonic::Status) -> Failure {
         if self.is_lost(status) {
             let trouble = match self.record.trouble() {
-                Some(trouble) if self.record.was_good() || !matches!(trouble, Trouble::Closed(_)) => trouble,
+                Some(trouble) if self.record.was_good() || !matches!(trouble, Trouble::Closed(_)) => {
+                    self.dialer.refine(trouble).await
+                }
                 _ => self.dialer.diagnose().await,
             };
             return self.explained(&trouble);

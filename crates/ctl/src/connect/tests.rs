@@ -187,6 +187,24 @@ async fn parrot(words: &'static [u8]) -> SocketAddr {
     address
 }
 
+/// A TLS server that explains itself to clients in clear text, as ours does.
+async fn polite() -> SocketAddr {
+    let (listener, address) = listener().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut first = [0];
+            let _ = stream.read(&mut first).await;
+            let words: &[u8] = if first == [0x16] {
+                &[0x15, 3, 3, 0, 2, 2, 40]
+            } else {
+                b"HTTP/1.1 400 Bad Request\r\n\r\n"
+            };
+            let _ = stream.write_all(words).await;
+        }
+    });
+    address
+}
+
 /// Files of one side, and the options that name them.
 struct Files {
     directory: TempDir,
@@ -259,6 +277,23 @@ async fn the_right_settings_get_an_answer() {
     assert_eq!(get(&files).await.unwrap().count, 1);
 }
 
+/// The first five minutes need no flag: the profile alone leads to the member.
+#[tokio::test]
+async fn a_profile_alone_is_enough() {
+    let authority = Authority::new("made CA");
+    let address = tls_member(authority.issue(LOCAL, Validity::Now), Some(&authority)).await;
+    let files =
+        Files::new(https(address)).trusting(&authority).showing(&authority.issue(&["me"], Validity::Now));
+    let Global { endpoints, cacert: ca, cert, key, .. } = files.global.clone();
+    let path = files.directory.path().join("client.toml");
+    crate::Profile { endpoints, ca, cert, key }.write(&path).unwrap();
+    let variable = |name: &str| (name == "STRONGROOM_PROFILE").then(|| path.clone().into_os_string());
+    let settings = Settings::resolve(&Global::default(), &Surroundings { variable: &variable }).unwrap();
+    let client = Client::connect(&Arc::new(settings)).await.unwrap();
+    let request = client.request(pb::RangeRequest { key: "a".into(), ..pb::RangeRequest::default() });
+    assert_eq!(client.call(client.kv().range(request)).await.unwrap().count, 1);
+}
+
 /// Nothing there, and the next endpoint instead: a member that is down must not cost the command.
 #[tokio::test]
 async fn a_member_that_is_down_is_named_or_passed_over() {
@@ -278,6 +313,12 @@ async fn clear_text_and_tls_are_told_apart_in_both_directions() {
     explained(&Files::new(format!("http://{secure}")), "speaks TLS, and this command used clear text", "")
         .await;
     explained(&Files::new(secure.to_string()), "speaks TLS", "no certificates were found").await;
+    explained(
+        &Files::new(format!("http://{}", polite().await)),
+        "speaks TLS, and this command used clear text",
+        "",
+    )
+    .await;
     let clear = clear_member().await;
     explained(&Files::new(https(clear)).trusting(&authority), "does not speak TLS", "clear text").await;
     let web = parrot(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
