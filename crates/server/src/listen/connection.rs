@@ -37,6 +37,8 @@ const DISCARD_BYTES_MAX: usize = 64 * 1024;
 
 /// What every connection of one listener shares.
 pub(super) struct Shared {
+    /// The listener's own address.
+    pub(super) local: String,
     pub(super) edge: Edge,
     pub(super) serves: Serves,
     pub(super) security: Security,
@@ -273,6 +275,7 @@ impl Shared {
         let server_name = facts.dialled.as_deref().unwrap_or_default();
         tracing::warn!(
             "remote-addr" = %peer,
+            "local-addr" = %self.local,
             "server-name" = server_name,
             error = %cause,
             hint = %hint,

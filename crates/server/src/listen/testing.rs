@@ -591,8 +591,9 @@ fn listen_to_the_log() {
 }
 
 /// The log line about a peer, as JSON. Lines are written before the connection is closed, at the latest soon after.
-pub(crate) async fn line_about(peer: &str) -> serde_json::Value {
-    let wanted = format!("\"remote-addr\":\"{peer}\"");
+pub(crate) async fn line_about(server: &Server, peer: &str) -> serde_json::Value {
+    // Ports are used again: only both ends together name a connection.
+    let wanted = format!("\"remote-addr\":\"{peer}\",\"local-addr\":\"{}\"", server.address);
     for _ in 0..500 {
         let found = LINES.lock().unwrap().iter().find(|line| line.contains(&wanted)).cloned();
         if let Some(line) = found {

@@ -65,7 +65,7 @@ fn a_required_certificate_that_is_missing_ends_the_handshake() {
         let ((error, peer), took) = timed(Client::new(&ca, None).refused(&server)).await;
         assert!(error.contains("CertificateRequired"), "{error}");
         assert!(took < AT_ONCE, "{took:?}");
-        let line = line_about(&peer).await;
+        let line = line_about(&server, &peer).await;
         assert_eq!(line["msg"], "rejected connection on client endpoint");
         assert_eq!(line["error"], "tls: client didn't provide a certificate");
         let hint = line["hint"].as_str().unwrap();
@@ -96,7 +96,7 @@ fn wrong_certificates_are_refused_with_their_reason() {
             let ((error, peer), took) = timed(client.refused(&server)).await;
             assert!(error.contains(alert), "{error} is not {alert}");
             assert!(took < AT_ONCE, "{took:?}");
-            let line = line_about(&peer).await;
+            let line = line_about(&server, &peer).await;
             assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
             assert!(line["hint"].as_str().unwrap().contains(hint), "{line}");
 
@@ -110,7 +110,7 @@ fn wrong_certificates_are_refused_with_their_reason() {
             assert!(called.code == 16 && called.body.is_empty(), "{called:?}");
             assert!(called.message.contains(cause) && called.message.contains(hint), "{called:?}");
             assert!(took < AT_ONCE, "{took:?}");
-            assert!(line_about(&peer).await["hint"].as_str().unwrap().contains(hint));
+            assert!(line_about(&server, &peer).await["hint"].as_str().unwrap().contains(hint));
             for path in ["/health", "/metrics", "/v3/kv/range"] {
                 let answer = client.http(&server, path).await;
                 assert_eq!(answer.status, 400, "{path}");
@@ -134,7 +134,7 @@ fn a_certificate_without_its_key_ends_the_handshake() {
             let client = Client::new(&ca, Some(forged.clone()));
             let (error, peer) = client.refused(&server).await;
             assert!(error.contains("alert"), "{error}");
-            assert!(line_about(&peer).await["error"].is_string());
+            assert!(line_about(&server, &peer).await["error"].is_string());
         }
     });
 }
@@ -161,13 +161,13 @@ fn a_client_that_dials_the_wrong_name_leaves_a_hint_in_the_log() {
         let wrong_name = Client { dials: "db.example", ..Client::new(&ca, None) };
         let ((connected, peer), took) = timed(wrong_name.connect(&server)).await;
         assert!(connected.is_err() && took < AT_ONCE, "{took:?}");
-        let line = line_about(&peer).await;
+        let line = line_about(&server, &peer).await;
         let hint = line["hint"].as_str().unwrap();
         assert!(hint.contains("localhost, 127.0.0.1") && hint.contains("db.example"), "{hint}");
         assert_eq!(line["server-name"], "db.example");
         let (connected, peer) = Client::new(&other, None).connect(&server).await;
         assert!(connected.is_err());
-        let line = line_about(&peer).await;
+        let line = line_about(&server, &peer).await;
         assert_eq!(line["error"], "remote error: tls: unknown certificate authority");
         assert!(line["hint"].as_str().unwrap().contains("--cacert"), "{line}");
     });
@@ -204,7 +204,7 @@ fn clear_http_on_the_tls_port_is_explained() {
             answer.body
         );
         assert!(took < AT_ONCE, "{took:?}");
-        let line = line_about(&peer).await;
+        let line = line_about(&server, &peer).await;
         assert_eq!(line["error"], "tls: first record does not look like a TLS handshake");
         assert!(line["hint"].as_str().unwrap().contains("https://"), "{line}");
     });
@@ -241,7 +241,7 @@ fn tls_on_a_clear_port_is_explained() {
         let answer = Answer::parse(&answer[..read.unwrap()]);
         assert_eq!(answer.status, 400);
         assert!(answer.body.contains("http://") && took < AT_ONCE, "{took:?} {}", answer.body);
-        assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("clear-text port"));
+        assert!(line_about(&server, &peer).await["hint"].as_str().unwrap().contains("clear-text port"));
     });
 }
 
@@ -261,7 +261,7 @@ fn garbage_on_the_port_is_refused_and_harms_nobody() {
             let (read, took) = timed(stream.read_exact(&mut answer)).await;
             assert!(read.is_ok() && answer[0] == 0x15, "an alert: {answer:?}");
             assert!(took < AT_ONCE, "{took:?}");
-            assert!(line_about(&peer).await["hint"].is_string());
+            assert!(line_about(&server, &peer).await["hint"].is_string());
         }
         assert_eq!(Client::new(&ca, None).http(&server, "/health").await.status, 200);
         assert_eq!(server.metrics.handshakes_failed.value(), 4);
@@ -302,7 +302,7 @@ fn a_slow_handshake_is_cut_at_its_deadline() {
             assert_eq!(Client::new(&ca, None).http(&server, "/health").await.status, 200);
             let (read, took) = timed(stream.read(&mut [0; 16])).await;
             assert!(matches!(read, Ok(0) | Err(_)) && took < Duration::from_secs(5), "{read:?} {took:?}");
-            let line = line_about(&peer).await;
+            let line = line_about(&server, &peer).await;
             assert_eq!(line["error"], "tls handshake not finished within 300ms");
         }
     });
@@ -362,7 +362,7 @@ fn connections_are_bounded() {
         let mut third = server.tcp().await;
         let peer = third.local_addr().unwrap().to_string();
         assert!(matches!(third.read(&mut [0; 1]).await, Ok(0) | Err(_)));
-        let line = line_about(&peer).await;
+        let line = line_about(&server, &peer).await;
         assert_eq!(line["limit"], 2, "{line}");
         assert_eq!(server.metrics.connections_refused.value(), 1);
         drop(second);
@@ -552,7 +552,9 @@ fn revoked_certificates_are_refused() {
                     assert!(called.code == 16 && called.message.contains("revoked"), "{called:?}");
                     peer
                 };
-                assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("revocation list"));
+                assert!(
+                    line_about(&server, &peer).await["hint"].as_str().unwrap().contains("revocation list")
+                );
                 let good = Client::new(&ca, Some(ca.client("still good", Good::Now)));
                 assert!(good.connect(&server).await.0.is_ok());
             }
@@ -589,7 +591,7 @@ fn only_the_allowed_names_are_let_in() {
             let server = Plan::tls(settings).start();
             assert_eq!(Client::new(&ca, Some(right)).http(&server, "/health").await.status, 200);
             let (_, peer) = Client::new(&ca, Some(wrong)).refused(&server).await;
-            let line = line_about(&peer).await;
+            let line = line_about(&server, &peer).await;
             assert!(line["error"].as_str().unwrap().contains("none of the allowed names"), "{line}");
         }
     });
@@ -605,7 +607,7 @@ fn tls_1_2_is_refused_unless_asked_for() {
         let server = Plan::tls(settings(&ca, Clients::Explained)).start();
         let (connected, peer) = old.connect(&server).await;
         assert!(connected.unwrap_err().to_string().contains("ProtocolVersion"));
-        assert!(line_about(&peer).await["hint"].as_str().unwrap().contains("--tls-min-version"));
+        assert!(line_about(&server, &peer).await["hint"].as_str().unwrap().contains("--tls-min-version"));
         let asked = Settings { min_version: Version::Tls12, ..settings(&ca, Clients::Anyone) };
         let server = Plan::tls(asked).start();
         let stream = old.connect(&server).await.0.unwrap();

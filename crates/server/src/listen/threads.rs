@@ -77,7 +77,8 @@ impl Bound {
             {
                 tls.push(reloading.clone());
             }
-            listeners.push((shared(&listener, edge, limits, &rejections), socket));
+            let local = local(&listener, &socket);
+            listeners.push((shared(local, &listener, edge, limits, &rejections), socket));
         }
         let open = Arc::new(AtomicUsize::new(0));
         let dispatch =
@@ -138,8 +139,25 @@ where
     std::thread::Builder::new().name(name).spawn(run).map_err(Error::Thread)
 }
 
-fn shared(listener: &Listener, edge: &Edge, limits: Limits, rejections: &Arc<Rejections>) -> Arc<Shared> {
+/// The address that is listened on, with the port the system chose.
+fn local(listener: &Listener, socket: &Listening) -> String {
+    match socket {
+        Listening::Tcp(tcp) => {
+            tcp.local_addr().map_or_else(|_| listener.address.to_string(), |at| at.to_string())
+        }
+        Listening::Unix(_) => listener.address.to_string(),
+    }
+}
+
+fn shared(
+    local: String,
+    listener: &Listener,
+    edge: &Edge,
+    limits: Limits,
+    rejections: &Arc<Rejections>,
+) -> Arc<Shared> {
     Arc::new(Shared {
+        local,
         edge: edge.clone(),
         serves: listener.serves,
         security: listener.security.clone(),
@@ -238,6 +256,7 @@ async fn accept(shared: Arc<Shared>, socket: Listening, dispatch: &Dispatch) -> 
                     "look for a client that opens connections without closing them, or raise the limit";
                 tracing::warn!(
                     "remote-addr" = %peer,
+                    "local-addr" = %shared.local,
                     limit = dispatch.limit, unsaid, hint,
                     "refused a connection: too many are open"
                 );
