@@ -446,10 +446,7 @@ impl<'a> Client<'a> {
         Self { trusts, shows, dials: "localhost", versions: rustls::DEFAULT_VERSIONS }
     }
 
-    pub(crate) async fn connect(
-        &self,
-        server: &Server,
-    ) -> (std::io::Result<tokio_rustls::client::TlsStream<TcpStream>>, String) {
+    pub(crate) fn config(&self) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.trusts.pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -469,10 +466,17 @@ impl<'a> Client<'a> {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    pub(crate) async fn connect(
+        &self,
+        server: &Server,
+    ) -> (std::io::Result<tokio_rustls::client::TlsStream<TcpStream>>, String) {
         let stream = server.tcp().await;
         let peer = stream.local_addr().unwrap().to_string();
         let name = ServerName::try_from(self.dials).unwrap();
-        (tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await, peer)
+        (tokio_rustls::TlsConnector::from(self.config()).connect(name, stream).await, peer)
     }
 
     /// Connects and reads: in TLS 1.3 a client learns of its certificate's refusal only then.

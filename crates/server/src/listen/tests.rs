@@ -139,6 +139,31 @@ fn a_certificate_without_its_key_ends_the_handshake() {
     });
 }
 
+/// A resumed session would carry a certificate past its end, its revocation and its issuer's removal: each connection
+/// makes a whole handshake.
+#[test]
+fn no_session_is_resumed() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let asked = Settings { min_version: Version::Tls12, ..settings(&ca, Clients::Required) };
+        let server = Plan::tls(asked).start();
+        static TLS12: [&rustls::SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
+        for versions in [rustls::DEFAULT_VERSIONS, &TLS12] {
+            let client = Client { versions, ..Client::new(&ca, Some(ca.client("root", Good::Now))) };
+            let connector = tokio_rustls::TlsConnector::from(client.config());
+            for _ in 0..3 {
+                let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+                let mut stream = connector.connect(name, server.tcp().await).await.unwrap();
+                let request = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+                stream.write_all(request).await.unwrap();
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+                let kind = stream.get_ref().1.handshake_kind().unwrap();
+                assert!(!matches!(kind, rustls::HandshakeKind::Resumed), "{kind:?}");
+            }
+        }
+    });
+}
+
 /// A connection that is refused is not kept: it has its answer, and its place is free again within seconds.
 #[test]
 fn a_refused_connection_is_not_kept() {
