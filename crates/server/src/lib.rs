@@ -2,10 +2,12 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod config;
 pub mod gate;
 pub mod http;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod pki;
 pub mod rpc;
 pub mod tls;

@@ -1,0 +1,68 @@
+//! Where made certificates lie, and which names they carry.
+
+use crate::config::{Listener, Url};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+/// Whom a made certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// Shown to clients.
+    Server,
+    /// Shown to and by members.
+    Peer,
+    /// Shown by the administrator.
+    Administrator,
+}
+
+impl Role {
+    fn file_stem(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Peer => "peer",
+            Self::Administrator => "root",
+        }
+    }
+}
+
+/// The certificate's file.
+#[must_use]
+pub fn certificate(dir: &Path, role: Role) -> PathBuf {
+    dir.join(format!("{}.crt", role.file_stem()))
+}
+
+/// Its key's file.
+#[must_use]
+pub fn key(dir: &Path, role: Role) -> PathBuf {
+    dir.join(format!("{}.key", role.file_stem()))
+}
+
+/// The CA that clients check the server with, and the server its clients.
+#[must_use]
+pub fn client_ca(dir: &Path) -> PathBuf {
+    dir.join("ca.crt")
+}
+
+/// The CA that members check each other with.
+#[must_use]
+pub fn peer_ca(dir: &Path) -> PathBuf {
+    dir.join("peer-ca.crt")
+}
+
+/// The names of a server's certificate: loopback, the host's, what is advertised, what is listened on. Each once, sorted.
+#[must_use]
+pub fn names(listeners: &[Listener], advertised: &[Url], host_name: Option<&str>) -> Vec<String> {
+    let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    names.extend(host_name.map(str::to_owned));
+    let listened = listeners.iter().filter_map(|listener| Url::parse(&listener.url).ok());
+    for url in advertised.iter().cloned().chain(listened) {
+        let Some((host, _)) = url.host_and_port() else { continue };
+        let is_everywhere = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+        if !host.is_empty() && !is_everywhere {
+            names.push(host.to_owned());
+        }
+    }
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,3 @@
+//! The member's own certificate authority.
+
+pub mod made;
