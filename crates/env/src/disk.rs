@@ -48,6 +48,10 @@ pub struct Stat {
 }
 
 /// An open file. Shared between threads; reads and writes name their place, so there is no cursor to fight over.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "asking the disk can fail, and nobody asks whether a file is empty"
+)]
 pub trait DiskFile: Send + Sync + fmt::Debug {
     /// Reads up to `bytes.len()` bytes from `offset`; fewer only at the end of the file. Answers how many.
     ///

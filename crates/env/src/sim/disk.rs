@@ -4,6 +4,8 @@
 //! since. [`SimDisk::crash`] is a power failure: of the unsynced changes of names a prefix survives, of each unsynced write
 //! any of its 512-byte sectors, all by seed. What was open before a crash is dead: using it fails.
 //!
+//! A failed sync forgets the writes that it was for: the next one succeeds and does not make them durable, as on Linux.
+//!
 //! Faults: the n-th act that changes something (create, write, sync, rename, …, counted from 1) fails as told, or is where
 //! the power fails: from it on everything fails until [`SimDisk::crash`].
 
@@ -215,8 +217,9 @@ impl Content {
     }
 
     fn sync(&mut self) {
-        self.synced.clone_from(&self.now);
-        self.writes.clear();
+        for (offset, bytes) in self.writes.drain(..) {
+            put(&mut self.synced, offset, &bytes);
+        }
     }
 
     fn lose_power(&mut self, chance: &SimRandom) {
@@ -527,7 +530,18 @@ impl DiskFile for SimFile {
 
     fn sync_data(&self) -> Result<(), DiskError> {
         let mut world = self.world(Operation::Sync)?;
-        let fault = world.act(Operation::Sync, &self.path)?;
+        let fault = match world.act(Operation::Sync, &self.path) {
+            Ok(fault) => fault,
+            Err(error) => {
+                // As Linux does: the pages count as clean now, so that asking again succeeds and makes nothing durable.
+                if !world.power_failed
+                    && let Some(file) = world.files.get_mut(self.content)
+                {
+                    file.writes.clear();
+                }
+                return Err(error);
+            }
+        };
         if let Some(file) = world.files.get_mut(self.content) {
             file.sync();
         }
