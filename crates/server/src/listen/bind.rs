@@ -143,10 +143,12 @@ impl Bound {
 /// The settings refuse this too; a second look costs nothing and the mistake would cost everything.
 fn check(listener: &Listener, address: SocketAddr) -> Result<(), Error> {
     match &listener.security {
-        Security::Clear if !address.ip().is_loopback() => {
+        Security::Clear | Security::ClearOrTls(_) if !address.ip().is_loopback() => {
             Err(Error::ClearBeyondLoopback { address: address.to_string() })
         }
-        Security::Clear | Security::DangerouslyClearAnywhere | Security::Tls(_) => Ok(()),
+        Security::Clear | Security::ClearOrTls(_) | Security::DangerouslyClearAnywhere | Security::Tls(_) => {
+            Ok(())
+        }
     }
 }
 

@@ -72,26 +72,27 @@ pub(super) async fn serve(
         tracing::debug!("remote-addr" = %peer, "connection closed before its first byte");
         return;
     }
-    match &shared.security {
-        Security::Clear | Security::DangerouslyClearAnywhere => {
-            handshaken();
-            if opening == Opening::Tls {
-                shared.rejected(&peer, &Failure::TlsOnClear, &Facts::default());
-                return farewell(stream, &sniff::http1_refusal(sniff::TLS_ON_CLEAR)).await;
-            }
-            let connection = Connection { evidence: Evidence::None, peer, via_tls: false };
-            http(stream, connection, &shared, phase).await;
-        }
-        Security::Tls(tls) => {
-            if opening != Opening::Tls {
-                handshaken();
-                return clear_on_tls(stream, opening, &peer, &shared).await;
-            }
+    match (&shared.security, opening) {
+        (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
             if let Some((stream, evidence)) = handshake(stream, tls, deadline, &peer, &shared).await {
                 handshaken();
                 let connection = Connection { evidence, peer, via_tls: true };
                 http(stream, connection, &shared, phase).await;
             }
+        }
+        (Security::Tls(_), _) => {
+            handshaken();
+            clear_on_tls(stream, opening, &peer, &shared).await;
+        }
+        (Security::Clear | Security::DangerouslyClearAnywhere, Opening::Tls) => {
+            handshaken();
+            shared.rejected(&peer, &Failure::TlsOnClear, &Facts::default());
+            farewell(stream, &sniff::http1_refusal(sniff::TLS_ON_CLEAR)).await;
+        }
+        (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
+            handshaken();
+            let connection = Connection { evidence: Evidence::None, peer, via_tls: false };
+            http(stream, connection, &shared, phase).await;
         }
     }
 }

@@ -75,6 +75,9 @@ pub enum Security {
     DangerouslyClearAnywhere,
     /// TLS.
     Tls(Arc<Reloading>),
+    /// Clear text and TLS on one port, told apart by the first bytes; refused at bind as [`Security::Clear`] is. etcd
+    /// serves an address so that stands in an http and an https URL.
+    ClearOrTls(Arc<Reloading>),
 }
 
 /// One address with what happens there.

@@ -487,7 +487,7 @@ fn certificates_are_exchanged_while_serving_and_bad_ones_are_not() {
         let running = || server.running.as_ref().unwrap();
         let old_client = Client::new(&old, Some(old.client("root", Good::Now)));
         let mut standing = http2(old_client.connect(&server).await.0.unwrap()).await;
-        assert!(matches!(running().reload()[0].result, Ok(crate::tls::Exchange::Same)));
+        assert!(matches!(running().reload()[0].result, Ok(crate::tls::Exchange::Unchanged)));
 
         let unfit = [
             ("tls.key", new.server().key, "does not belong"),
@@ -510,7 +510,7 @@ fn certificates_are_exchanged_while_serving_and_bad_ones_are_not() {
         assert!(matches!(running().reload()[0].result, Err(crate::tls::Error::Expired { .. })));
 
         written(directory.path(), &new.server(), &new);
-        assert!(matches!(running().reload()[0].result, Ok(crate::tls::Exchange::Changed)));
+        assert!(matches!(running().reload()[0].result, Ok(crate::tls::Exchange::Replaced)));
         let new_client = Client::new(&new, Some(new.client("root", Good::Now)));
         assert_eq!(new_client.http(&server, "/health").await.status, 200);
         assert!(old_client.connect(&server).await.0.is_err(), "the old certificate is gone");
@@ -668,6 +668,30 @@ fn split_listeners_serve_their_own_kind() {
         let http = Plan { serves: Serves::Http, ..Plan::clear() }.start();
         assert_eq!(http.http("GET", "/health", "").await.status, 200);
         assert_ne!(call(&mut http2(http.tcp().await).await, range("a")).await.unwrap().code, 0);
+    });
+}
+
+/// One loopback port may serve both, as etcd does for an address in two URLs: each connection is what it opens with, and
+/// clear text brings no evidence.
+#[test]
+fn one_port_can_serve_clear_text_and_tls() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let tls = Arc::new(crate::tls::Reloading::open(settings(&ca, Clients::Required)).unwrap());
+        let server = Plan { security: Security::ClearOrTls(tls.clone()), ..Plan::clear() }.start();
+        let client = Client::new(&ca, Some(ca.client("root", Good::Now)));
+        let secured =
+            call(&mut http2(client.connect(&server).await.0.unwrap()).await, range("who")).await.unwrap();
+        assert!(secured.value().contains("\"root\"") && secured.value().contains("via_tls: true"));
+        let clear = call(&mut http2(server.tcp().await).await, range("who")).await.unwrap();
+        assert!(clear.value().contains("evidence: None") && clear.value().contains("via_tls: false"));
+        assert!(Client::new(&ca, None).refused(&server).await.0.contains("CertificateRequired"));
+        let anywhere = Listener {
+            address: Address::Tcp("0.0.0.0:0".into()),
+            serves: Serves::Everything,
+            security: Security::ClearOrTls(tls),
+        };
+        assert!(matches!(bind(vec![anywhere]), Err(Error::ClearBeyondLoopback { .. })));
     });
 }
 

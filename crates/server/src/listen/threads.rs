@@ -72,7 +72,7 @@ impl Bound {
         let mut tls: Vec<Arc<Reloading>> = Vec::new();
         let mut listeners = Vec::new();
         for (listener, socket) in self.sockets {
-            if let Security::Tls(reloading) = &listener.security
+            if let Security::Tls(reloading) | Security::ClearOrTls(reloading) = &listener.security
                 && !tls.iter().any(|known| Arc::ptr_eq(known, reloading))
             {
                 tls.push(reloading.clone());
@@ -414,7 +414,7 @@ fn say(results: &[Reload]) {
 
 fn say_changes(results: &[Reload]) {
     for Reload { name, result } in results {
-        if matches!(result, Ok(Exchange::Changed)) {
+        if matches!(result, Ok(Exchange::Replaced)) {
             tracing::info!(certificate = %name, "certificates exchanged; new connections use them");
         }
     }

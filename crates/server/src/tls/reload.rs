@@ -14,9 +14,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exchange {
     /// The files hold what is in use.
-    Same,
+    Unchanged,
     /// New material is in use; connections that stand keep theirs.
-    Changed,
+    Replaced,
 }
 
 /// A TLS configuration that can be exchanged.
@@ -63,7 +63,7 @@ impl Reloading {
         let material = Material::read(&self.settings)?;
         let mut held = self.material.lock().unwrap_or_else(PoisonError::into_inner);
         if *held == material {
-            return Ok(Exchange::Same);
+            return Ok(Exchange::Unchanged);
         }
         let loaded = build(&self.settings, &material)?;
         if loaded.not_after < now && self.current().not_after >= now {
@@ -71,7 +71,7 @@ impl Reloading {
         }
         self.current.store(Arc::new(loaded));
         *held = material;
-        Ok(Exchange::Changed)
+        Ok(Exchange::Replaced)
     }
 }
 
