@@ -10,4 +10,5 @@ pub mod log;
 pub mod metrics;
 pub mod pki;
 pub mod rpc;
+pub mod run;
 pub mod tls;

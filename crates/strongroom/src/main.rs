@@ -1,2 +1,23 @@
-//! The binary.
-fn main() {}
+//! The binary: `strongroom` with its commands, and the etcd server's drop-in when it is called `etcd`.
+//!
+//! Owns the choice of personality by the name it was called with, and nothing else: what each does is in `as_strongroom`
+//! and `as_etcd`. Never renames its main thread: tools find the process by the name `etcd`.
+#![forbid(unsafe_code)]
+
+mod as_etcd;
+mod as_strongroom;
+mod welcome;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let called = std::env::args_os().next().unwrap_or_default();
+    match Path::new(&called).file_name().and_then(|name| name.to_str()) {
+        Some("etcd") => as_etcd::run(),
+        _ => as_strongroom::run(),
+    }
+}

@@ -1,0 +1,75 @@
+//! The data directory at start: found and opened, or made, with its key.
+//!
+//! Owns the choice between the two and what is said about it. A new key is made only for data that is not there yet.
+
+use crate::config::{Bootstrap, Config, identity};
+use env::Env;
+use std::path::{Path, PathBuf};
+use storage::{DataDir, Found, Identity, KeyFile, Keys};
+
+use super::Failure;
+
+/// An opened data directory, and what the operator should know about it.
+pub(super) struct Data {
+    pub(super) dir: DataDir,
+    /// The key that was made just now.
+    pub(super) new_key: Option<PathBuf>,
+    /// Whether the key lies inside the data directory.
+    pub(super) key_is_inside: bool,
+    /// Where the other members reach this one, for the first entry.
+    pub(super) peer_urls: Vec<String>,
+}
+
+/// Opens the data of this configuration, or makes it.
+///
+/// # Errors
+/// The directory is not ours to use, its key is missing, the settings of a new cluster are contradictory, or the disk
+/// fails.
+pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure> {
+    let places = config.key_rule.places(&*env.disk).map_err(storage::Error::from)?;
+    let peer_urls = config.advertised.peer_urls.clone();
+    if let Found::Ours { .. } = DataDir::inspect(env, &config.data_dir)? {
+        let dir = DataDir::open(env, &config.data_dir, None, Keys::Files(&places.candidates))?;
+        return Ok(Data { dir, new_key: None, key_is_inside: false, peer_urls });
+    }
+    let bootstrap =
+        config.cluster.bootstrap.as_ref().map_err(|problem| Failure::Bootstrap(problem.clone()))?;
+    let identity = founding_identity(bootstrap, &config.name, env)?;
+    make_parents(&config.data_dir, env)?;
+    let data_dir_is_there = env.disk.stat(&config.data_dir).map_err(storage::Error::from)?.is_some();
+    if places.is_inside_data && !data_dir_is_there {
+        env.disk.create_dir(&config.data_dir).map_err(storage::Error::from)?;
+    }
+    make_dir(&places.create_in, env)?;
+    let key = KeyFile::create(&*env.disk, &places.create_in, &*env.random).map_err(storage::Error::from)?;
+    let dir = DataDir::create(env, &config.data_dir, identity, &key)?;
+    Ok(Data { dir, new_key: Some(key.path().to_owned()), key_is_inside: places.is_inside_data, peer_urls })
+}
+
+/// The ids of a cluster that this member founds alone.
+fn founding_identity(bootstrap: &Bootstrap, name: &str, env: &Env) -> Result<Identity, Failure> {
+    let Some(peer_urls) = bootstrap.members.get(name).filter(|_| bootstrap.members.len() == 1) else {
+        return Err(Failure::MoreThanOneMember { count: bootstrap.members.len() });
+    };
+    let drawn = || format!("strongroom-{:016x}", env.random.number());
+    let token = bootstrap.token.clone().unwrap_or_else(drawn);
+    let member = identity::member_id(peer_urls, &token);
+    Ok(Identity { cluster: identity::cluster_id(&[member]), member })
+}
+
+fn make_parents(path: &Path, env: &Env) -> Result<(), Failure> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => make_dir(parent, env),
+        None => Ok(()),
+    }
+}
+
+/// Makes a directory for its owner alone, with its parents, unless it is there.
+fn make_dir(path: &Path, env: &Env) -> Result<(), Failure> {
+    if env.disk.stat(path).map_err(storage::Error::from)?.is_some() {
+        return Ok(());
+    }
+    make_parents(path, env)?;
+    env.disk.create_dir(path).map_err(storage::Error::from)?;
+    Ok(())
+}

@@ -1,0 +1,315 @@
+//! A member from its configuration to its end: everything put together, then the wait for signals.
+//!
+//! Owns the order of start and stop. Start: addresses first (a port in use must not leave a data directory behind),
+//! then data, member, services, listeners. Stop: listeners first, so that nobody waits for a member that is gone.
+//!
+//! Invariant: [`Started`] exists only for a member that serves; dropping it without [`Started::until_stopped`] stops
+//! nothing, the process's end does.
+
+mod auto_compaction;
+mod data;
+
+use crate::config::{Config, Note, Personality, Problem, Security, Serves, Severity};
+use crate::http::gateway::Gateway;
+use crate::http::{self, OfMember, Router};
+use crate::log::{self, Secured};
+use crate::metrics::{self, Detail, Metrics};
+use crate::rpc::{self, Limits, Versions};
+use crate::tls::{Exchange, Reloading};
+use crate::{config, listen};
+use audit::Recorder;
+use env::Env;
+use listen::{Edge, Running};
+use node::Member;
+use state::auth::Policy;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// The release of etcd whose interface this is.
+pub const ETCD_VERSION: &str = "3.7.3";
+/// The cluster version that goes with it.
+const CLUSTER_VERSION: &str = "3.7.0";
+/// The version of the stored form, in etcd's counting.
+const STORAGE_VERSION: &str = "3.7.0";
+/// How long connections may finish what is under way when the member stops.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// Why a member did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// The settings of a new cluster contradict themselves.
+    #[error("{0}")]
+    Bootstrap(Problem),
+    /// More than this version can do.
+    #[error(
+        "the settings name a new cluster of {count} members, and this version founds clusters of one; hint: start one \
+         member with only itself in --initial-cluster"
+    )]
+    MoreThanOneMember {
+        /// How many.
+        count: usize,
+    },
+    /// The data directory.
+    #[error(transparent)]
+    Data(#[from] storage::Error),
+    /// The member.
+    #[error(transparent)]
+    Member(#[from] node::Failure),
+    /// An address.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    /// A certificate or key.
+    #[error("{error}; hint: {}", error.hint())]
+    Tls {
+        /// What is wrong with it.
+        #[from]
+        error: crate::tls::Error,
+    },
+    /// The gateway's tables.
+    #[error("the JSON gateway: {0}")]
+    Gateway(#[from] http::gateway::Error),
+    /// The tables of the API's methods.
+    #[error("the API's descriptors: {0}")]
+    Descriptors(#[from] prost_reflect::DescriptorError),
+    /// The runtime that waits for signals.
+    #[error("cannot wait for signals: {0}")]
+    Signals(#[from] std::io::Error),
+    /// The member stopped by itself.
+    #[error("the member stopped: {0}")]
+    Stopped(String),
+}
+
+/// What the operator may want to see of a start.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Where the data lies.
+    pub data_dir: PathBuf,
+    /// The key that was made just now.
+    pub new_key: Option<PathBuf>,
+    /// Where clients are served.
+    pub client_urls: Vec<String>,
+    /// Whether access control is on.
+    pub access_control: bool,
+}
+
+/// A member that serves.
+pub struct Started {
+    member: Member,
+    running: Running,
+    failures: mpsc::UnboundedReceiver<String>,
+    /// About the start.
+    pub facts: Facts,
+}
+
+/// Starts the member of this configuration, whose logging has begun. `env` is where time, chance and files come from.
+///
+/// # Errors
+/// Whatever keeps it from serving; nothing is left half done that the next start would trip over.
+pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
+    config.notes.iter().for_each(tell);
+    let bound = listen::bind(listeners(config)?)?;
+    let data = data::open_or_create(config, env)?;
+    tell_about(&data);
+    let (failed, failures) = mpsc::unbounded_channel();
+    let on_failure = Box::new(move |failure: node::Failure| {
+        tracing::error!(error = %failure, hint = "the member stops; correct the cause and start it again", "the member failed");
+        let _ = failed.send(failure.to_string());
+    });
+    let member = node::start(node_settings(config, data.peer_urls), env, &data.dir, on_failure)?;
+    let policy = match config.personality {
+        Personality::Strongroom => Policy::Closed,
+        Personality::Etcd => Policy::Open,
+    };
+    let edge = edge(config, env, &member, policy)?;
+    auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
+    let addresses = bound.addresses();
+    let running = bound.serve(&edge, listen_limits(config))?;
+    for (listener, address) in
+        config.listeners.iter().filter(|each| each.serves != Serves::Peers).zip(addresses)
+    {
+        tell_listener(listener, &address.to_string());
+    }
+    log::ready();
+    let facts = Facts {
+        data_dir: config.data_dir.clone(),
+        new_key: data.new_key,
+        client_urls: config.advertised.client_urls.clone(),
+        access_control: policy == Policy::Closed,
+    };
+    Ok(Started { member, running, failures, facts })
+}
+
+impl Started {
+    /// Waits for the end: SIGTERM or SIGINT, or the member's own failure. SIGHUP reads certificates anew meanwhile.
+    ///
+    /// # Errors
+    /// The member failed.
+    pub fn until_stopped(mut self) -> Result<(), Failure> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let failure = runtime.block_on(async {
+            let mut terminate = signal(SignalKind::terminate())?;
+            let mut interrupt = signal(SignalKind::interrupt())?;
+            let mut hangup = signal(SignalKind::hangup())?;
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return Ok(None) }
+                    _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return Ok(None) }
+                    _ = hangup.recv() => reload(&self.running),
+                    failure = self.failures.recv() => return Ok::<_, std::io::Error>(failure),
+                }
+            }
+        })?;
+        self.running.stop(GRACE);
+        self.member.stop();
+        tracing::info!("stopped");
+        failure.map_or(Ok(()), |failure| Err(Failure::Stopped(failure)))
+    }
+}
+
+fn reload(running: &Running) {
+    for reload in running.reload() {
+        match reload.result {
+            Ok(Exchange::Replaced) => tracing::info!(certificate = reload.name, "certificates read anew"),
+            Ok(Exchange::Unchanged) => tracing::info!(certificate = reload.name, "certificates unchanged"),
+            Err(error) => {
+                tracing::warn!(certificate = reload.name, %error, hint = error.hint(), "kept the old certificates");
+            }
+        }
+    }
+}
+
+/// The listeners of clients and probes, with their certificates read.
+fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        let Serves::Clients(serves) = listener.serves else {
+            tracing::info!(
+                address = listener.url,
+                "not listening for peers: this version runs clusters of one member"
+            );
+            continue;
+        };
+        let security = match &listener.security {
+            Security::Clear => listen::Security::Clear,
+            Security::DangerouslyClear => listen::Security::DangerouslyClearAnywhere,
+            Security::Tls(settings) => listen::Security::Tls(Arc::new(Reloading::open(settings.clone())?)),
+            Security::ClearOrTls(settings) => {
+                listen::Security::Tls(Arc::new(Reloading::open(settings.clone())?))
+            }
+        };
+        listeners.push(listen::Listener { address: listener.address.clone(), serves, security });
+    }
+    Ok(listeners)
+}
+
+fn node_settings(config: &Config, peer_urls: Vec<String>) -> node::Settings {
+    node::Settings {
+        name: config.name.clone(),
+        peer_urls,
+        client_urls: config.advertised.client_urls.clone(),
+        tick: config.timing.heartbeat,
+        election_ticks: config.timing.election_ticks,
+        request_bytes_max: config.limits.request_bytes_max,
+        progress_interval: config.timing.watch_progress,
+        checkpoint_entries: config.timing.checkpoint_entries,
+        log_entries_kept: config.timing.catchup_entries,
+        cluster_version: CLUSTER_VERSION.to_owned(),
+        value_cache_bytes: types::limits::VALUE_CACHE_BYTES,
+        log: storage::LogOptions::default(),
+        store: storage::StoreOptions::default(),
+    }
+}
+
+/// Everything that answers requests.
+fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<Edge, Failure> {
+    let ticks = u32::try_from(config.timing.election_ticks).unwrap_or(u32::MAX);
+    let quota_bytes = config.limits.quota_bytes.unwrap_or(u64::MAX);
+    let limits = Limits {
+        max_request_bytes: config.limits.request_bytes_max,
+        max_txn_ops: config.limits.txn_ops_max,
+        quota_bytes,
+        slow_request: config.slow.request,
+        ..Limits::of_timers(config.timing.heartbeat, ticks)
+    };
+    let request_timeout = limits.request_timeout;
+    let metrics = Arc::new(Metrics::new(metrics::methods(proto::DESCRIPTORS)?));
+    let routes = rpc::routes(rpc::Context {
+        member: member.clone(),
+        policy,
+        recorder: Recorder::empty(),
+        limits,
+        versions: Versions { server: ETCD_VERSION.to_owned(), storage: STORAGE_VERSION.to_owned() },
+        random: env.random.clone(),
+        clock: env.clock.clone(),
+    });
+    let vitals = OfMember::new(member.clone(), ETCD_VERSION, STORAGE_VERSION, quota_bytes, Vec::new());
+    let gateway = config.gateway.then(|| Gateway::new(proto::DESCRIPTORS)).transpose()?;
+    let router = Router::new(http::Context {
+        routes: routes.clone(),
+        vitals: Arc::new(vitals),
+        metrics: metrics.clone(),
+        detail: match config.metrics {
+            config::Metrics::Basic => Detail::Basic,
+            config::Metrics::Extensive => Detail::Extensive,
+        },
+        access: config.access.clone(),
+        gateway,
+        command_line: (config.personality == Personality::Etcd).then(|| std::env::args().collect()),
+        request_timeout,
+    });
+    Ok(Edge::new(routes, router, metrics))
+}
+
+fn listen_limits(config: &Config) -> listen::Limits {
+    let default = listen::Limits::default();
+    listen::Limits {
+        concurrent_streams: config.limits.concurrent_streams_max.min(default.concurrent_streams),
+        keepalive_interval: config
+            .limits
+            .keepalive
+            .map_or(default.keepalive_interval, |alive| alive.interval),
+        keepalive_timeout: config.limits.keepalive.map_or(default.keepalive_timeout, |alive| alive.timeout),
+        ..default
+    }
+}
+
+/// Says a note of the configuration.
+pub fn tell(note: &Note) {
+    let fields =
+        note.fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+    match note.severity {
+        Severity::Info => tracing::info!(fields, "{}", note.message),
+        Severity::Warn => tracing::warn!(fields, "{}", note.message),
+    }
+}
+
+fn tell_about(data: &data::Data) {
+    for why in data.dir.passed_over() {
+        tracing::warn!(why, "passed over a newer manifest");
+    }
+    if data.key_is_inside {
+        tracing::warn!(
+            hint = "set STRONGROOM_KEY_FILE to a directory elsewhere before the first start",
+            "the sealing key lies inside the data directory: whoever copies the data has the key"
+        );
+    }
+}
+
+fn tell_listener(listener: &config::Listener, address: &str) {
+    let traffic = match listener.serves {
+        Serves::Clients(listen::Serves::Everything) => "grpc+http",
+        Serves::Clients(listen::Serves::Grpc) => "grpc",
+        Serves::Clients(listen::Serves::Http) => "http",
+        Serves::Clients(listen::Serves::Metrics) => return log::serving_metrics(address),
+        Serves::Peers => return,
+    };
+    let secured = match listener.security {
+        Security::Tls(_) => Secured::ByTls,
+        Security::Clear | Security::DangerouslyClear | Security::ClearOrTls(_) => Secured::NotAtAll,
+    };
+    log::serving(address, traffic, secured);
+}

@@ -1,0 +1,54 @@
+//! Called `etcd`: etcd's command line, its log lines, its exit codes.
+
+use env::Env;
+use server::config::{Exit, Severity, Surroundings, etcd};
+use server::{log, run};
+use std::process::ExitCode;
+
+/// The program's version, as etcd's compatible release says it; for the first log line.
+const VERSION: &str = run::ETCD_VERSION;
+
+pub(crate) fn run() -> ExitCode {
+    let config = match etcd::configure(&Surroundings::of_process(1)) {
+        Ok(config) => config,
+        Err(exit) => return leave(&exit),
+    };
+    if let Err(error) = log::start(&config.log) {
+        eprintln!("etcd: {error}");
+        return ExitCode::FAILURE;
+    }
+    let summary: Vec<_> = config.summary.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+    tracing::info!(version = VERSION, settings = summary.join(","), "starting an etcd server");
+    match run::start(&config, &Env::real()).and_then(run::Started::until_stopped) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!(error = %failure, "etcd failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends without a member: words that were asked for, or what is wrong with the settings, as log lines like etcd's.
+fn leave(exit: &Exit) -> ExitCode {
+    match exit {
+        Exit::Said { stdout, stderr } => {
+            print!("{stdout}");
+            eprint!("{stderr}");
+        }
+        Exit::Usage { stderr } => eprint!("{stderr}"),
+        Exit::Refused { notes, problems } => {
+            if log::start(&plain_log()).is_ok() {
+                notes.iter().filter(|note| note.severity == Severity::Warn).for_each(run::tell);
+            }
+            for problem in problems {
+                tracing::error!(error = problem.what, hint = problem.hint, "{}", problem.message);
+            }
+        }
+    }
+    ExitCode::from(exit.code())
+}
+
+/// How a refusal is logged: the settings of the log are among those that could not be followed.
+fn plain_log() -> log::Settings {
+    log::Settings { level: log::Level::Info, format: log::Format::Json, outputs: Vec::new() }
+}
