@@ -79,7 +79,13 @@ impl Generator {
             280..480 => Operation::Range(self.range(now)),
             480..500 => Operation::RangeStream(self.range(now)),
             500..580 => Operation::Delete(self.delete()),
-            580..850 => Operation::Txn(self.txn(now, 3)),
+            580..850 => {
+                let mut txn = self.txn(now, 3);
+                if deletes_from_key_on(&txn) {
+                    keep_nothing(&mut txn);
+                }
+                Operation::Txn(txn)
+            }
             850..858 => {
                 let revision = self.revision(now);
                 self.compaction = Some(pb::CompactionRequest { revision, physical: self.chance(3) });
@@ -273,6 +279,28 @@ impl Generator {
             prev_kv: self.chance(3),
             fragment: self.chance(4),
             ..Default::default()
+        }
+    }
+}
+
+/// Whether a deletion without an upper end is anywhere in the transaction.
+fn deletes_from_key_on(txn: &pb::TxnRequest) -> bool {
+    use pb::request_op::Request;
+    txn.success.iter().chain(&txn.failure).any(|op| match &op.request {
+        Some(Request::RequestDeleteRange(delete)) => delete.range_end.as_ref() == b"\0",
+        Some(Request::RequestTxn(inner)) => deletes_from_key_on(inner),
+        _ => false,
+    })
+}
+
+/// Takes `ignore_value` and `ignore_lease` off every put: beside such a deletion they end the reference's process.
+fn keep_nothing(txn: &mut pb::TxnRequest) {
+    use pb::request_op::Request;
+    for op in txn.success.iter_mut().chain(&mut txn.failure) {
+        match &mut op.request {
+            Some(Request::RequestPut(put)) => (put.ignore_value, put.ignore_lease) = (false, false),
+            Some(Request::RequestTxn(inner)) => keep_nothing(inner),
+            _ => {}
         }
     }
 }
