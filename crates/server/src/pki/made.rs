@@ -16,16 +16,19 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Server, Self::Peer, Self::Administrator];
+
     fn file_stem(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Peer => "peer",
-            Self::Administrator => "root",
+            Self::Administrator => "administrator",
         }
     }
 }
 
-/// The certificate's file.
+/// The certificate's file, its issuer's certificate behind it.
 #[must_use]
 pub fn certificate(dir: &Path, role: Role) -> PathBuf {
     dir.join(format!("{}.crt", role.file_stem()))
@@ -37,16 +40,22 @@ pub fn key(dir: &Path, role: Role) -> PathBuf {
     dir.join(format!("{}.key", role.file_stem()))
 }
 
-/// The CA that clients check the server with, and the server its clients.
+/// The root that clients check the server with.
 #[must_use]
-pub fn client_ca(dir: &Path) -> PathBuf {
-    dir.join("ca.crt")
+pub fn root(dir: &Path) -> PathBuf {
+    dir.join("root.crt")
 }
 
-/// The CA that members check each other with.
+/// The issuer by which the server knows its clients.
+#[must_use]
+pub fn client_ca(dir: &Path) -> PathBuf {
+    dir.join("clients.crt")
+}
+
+/// The issuer by which members know each other.
 #[must_use]
 pub fn peer_ca(dir: &Path) -> PathBuf {
-    dir.join("peer-ca.crt")
+    dir.join("peers.crt")
 }
 
 /// The names of a server's certificate: loopback, the host's, what is advertised, what is listened on. Each once, sorted.

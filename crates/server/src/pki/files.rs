@@ -1,0 +1,208 @@
+//! PEM files of the authority: written whole or not at all, read only if nobody else can read what is secret.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Largest file that is read.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+pub(super) const KEY_MODE: u32 = 0o600;
+pub(super) const CERTIFICATE_MODE: u32 = 0o644;
+
+/// Why the authority cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or directory could not be read or written.
+    #[error("cannot {act} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        act: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Others can read what is secret.
+    #[error("{} has mode {mode:04o}: others can use it", path.display())]
+    Loose {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// The mode it should have.
+        wanted: u32,
+    },
+    /// A file is not what it should be.
+    #[error("{} is no {what}: {why}", path.display())]
+    Broken {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        what: &'static str,
+        /// What is wrong.
+        why: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A file is missing that cannot be made anew.
+    #[error("{} is missing, and {why}", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Why it cannot be made.
+        why: &'static str,
+    },
+    /// A certificate has ended, and what is needed to renew it is not there.
+    #[error("{} has ended on {ended}, and {why}", path.display())]
+    Ended {
+        /// The certificate.
+        path: PathBuf,
+        /// When.
+        ended: String,
+        /// Why it is not renewed.
+        why: &'static str,
+    },
+    /// A name cannot stand in a certificate.
+    #[error("{name:?} cannot stand in a certificate: {why}")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// A key or certificate could not be made.
+    #[error("cannot make {what}: {why}")]
+    Make {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+}
+
+impl Error {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Io { act: "write" | "create", .. } => {
+                "check the directory's owner and free space, or choose another with --pki-dir".to_owned()
+            }
+            Self::Io { .. } => "check that this user owns the file".to_owned(),
+            Self::Loose { path, wanted, .. } => format!("chmod {wanted:o} '{}'", path.display()),
+            Self::Broken { hint, .. } => (*hint).to_owned(),
+            Self::Missing { .. } | Self::Ended { .. } => {
+                "put it back from a copy; or move the whole directory away for a new authority, and give every client its new root.crt"
+                    .to_owned()
+            }
+            Self::Name { .. } => "correct the host's name, --advertise or --certificate-name".to_owned(),
+            Self::Make { .. } => "this is a fault of the program; please report it".to_owned(),
+        }
+    }
+}
+
+fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Io { act, path, source }
+}
+
+/// Makes the directory if it is not there; refuses one that others can enter.
+pub(super) fn directory(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(about) if about.is_dir() => {
+            let mode = about.permissions().mode() & 0o7777;
+            if mode & 0o077 == 0 {
+                Ok(())
+            } else {
+                Err(Error::Loose { path: path.to_owned(), mode, wanted: 0o700 })
+            }
+        }
+        Ok(_) => Err(Error::Broken {
+            path: path.to_owned(),
+            what: "directory",
+            why: "it is something else".to_owned(),
+            hint: "choose another place with --pki-dir",
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+            }
+            fs::DirBuilder::new().mode(0o700).create(path).map_err(io_error("create", path))?;
+            sync_directory(
+                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            )
+        }
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// The text of a certificate's file; nothing if it is not there.
+pub(super) fn certificate(path: &Path) -> Result<Option<String>, Error> {
+    read(path)
+}
+
+/// The text of a key's file; nothing if it is not there.
+pub(super) fn key(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+    match fs::metadata(path) {
+        Ok(about) => {
+            let mode = about.permissions().mode() & 0o7777;
+            if mode & 0o077 != 0 {
+                return Err(Error::Loose { path: path.to_owned(), mode, wanted: KEY_MODE });
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("read", path)(error)),
+    }
+    Ok(read(path)?.map(Zeroizing::new))
+}
+
+fn read(path: &Path) -> Result<Option<String>, Error> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("read", path)(error)),
+    };
+    let mut text = String::new();
+    match file.take(FILE_BYTES_MAX).read_to_string(&mut text) {
+        Ok(_) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Error::Broken {
+            path: path.to_owned(),
+            what: "PEM file",
+            why: "it is not text".to_owned(),
+            hint: "put it back from a copy",
+        }),
+        Err(error) => Err(io_error("read", path)(error)),
+    }
+}
+
+/// Replaces a file in one step, durably.
+pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    // What an interrupted write left behind was never used.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(io_error("write", &beside)(error));
+        }
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)
+        .map_err(io_error("create", &beside))?;
+    // The process's mask may take bits away that a certificate should have; it never adds any.
+    file.set_permissions(fs::Permissions::from_mode(mode)).map_err(io_error("write", &beside))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error("write", &beside))?;
+    fs::rename(&beside, path).map_err(io_error("write", path))?;
+    sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn sync_directory(path: &Path) -> Result<(), Error> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(io_error("write", path))
+}
