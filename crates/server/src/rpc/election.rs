@@ -71,6 +71,9 @@ impl Election {
             success: vec![Op::Put(put(&key, request.value.clone(), lease))],
             failure: vec![Op::Range(RangeQuery::latest(KeyRange::single(key.clone())))],
         };
+        // A candidate that leaves before it knows its place resigns too; with its own lease, its key is its alone.
+        let give_up = DeleteRange { range: KeyRange::single(key.clone()), prev_kv: false };
+        let early = (request.lease == 0).then(|| OnLeaving::new(&self.0, Command::DeleteRange(give_up)));
         let (header, outcome) = dealer.txn(txn).await?;
         let mut revision = header.0;
         let mut stands_already = None;
@@ -84,6 +87,9 @@ impl Election {
             stands_already = Some(pair.value);
         }
         let leaving = OnLeaving::new(&self.0, Command::Txn(resignation(&key, revision)));
+        if let Some(early) = early {
+            early.call_off();
+        }
         if stands_already.is_some_and(|value| value != request.value) {
             proclaim(dealer, &key, revision, lease, request.value.clone()).await?;
         }

@@ -30,9 +30,11 @@ impl Lock {
             success: vec![Op::Put(put(&key, Bytes::new(), lease)), Op::Range(oldest(&queue))],
             failure: vec![Op::Range(RangeQuery::latest(mine.clone())), Op::Range(oldest(&queue))],
         };
+        // The place in the queue is given up when the client leaves or something fails. With a lease of its own making
+        // the place is this call's alone; with the client's, an earlier call may hold it until the answer says not.
+        let early = (request.lease == 0).then(|| OnLeaving::new(&self.0, release.clone()));
         let (revision, outcome) = dealer.txn(txn).await?;
-        // From here on the place in the queue is given up when the client leaves or something fails.
-        let leaving = OnLeaving::new(&self.0, release);
+        let leaving = early.unwrap_or_else(|| OnLeaving::new(&self.0, release));
         let my_revision = match outcome.succeeded {
             true => revision.0,
             false => created(outcome.ops.first())?.ok_or(Failure::StoreFailed)?,

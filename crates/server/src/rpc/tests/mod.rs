@@ -1,0 +1,7 @@
+//! The services on a running member, called in process as a listener would call them.
+
+mod matrix;
+mod rig;
+mod services;
+mod waiting;
+mod watching;

@@ -1,0 +1,132 @@
+//! A member on a simulated disk, and callers with an identity.
+
+use crate::gate::Connection;
+use crate::rpc::{Context, Limits, Versions, routes};
+use env::Env;
+use http::{Request, Response};
+use node::{Member, Settings};
+use proto::etcdserverpb::kv_client::KvClient;
+use proto::etcdserverpb::lease_client::LeaseClient;
+use proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use proto::etcdserverpb::watch_client::WatchClient;
+use state::auth::{Evidence, Policy};
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use storage::{DataDir, Identity, KeyFile, LogOptions, StoreOptions};
+use tonic::body::Body;
+use tonic::service::Routes;
+use types::{ClusterId, MemberId};
+
+pub(super) const CLUSTER: u64 = 5;
+pub(super) const MEMBER: u64 = 6;
+
+/// A running member with its services; stopped when dropped.
+pub(super) struct Rig {
+    member: Member,
+    routes: Routes,
+}
+
+impl Rig {
+    pub(super) fn new(policy: Policy) -> Self {
+        Self::with(policy, Limits::default())
+    }
+
+    pub(super) fn with(policy: Policy, limits: Limits) -> Self {
+        let (simulated, _, _) = Env::simulated(7);
+        let env = Env { disk: simulated.disk, ..Env::real() };
+        let keys = Path::new("/keys");
+        env.disk.create_dir(keys).unwrap();
+        let key = KeyFile::create(&*env.disk, keys, &*env.random).unwrap();
+        let identity = Identity { cluster: ClusterId(CLUSTER), member: MemberId(MEMBER) };
+        let dir = DataDir::create(&env, Path::new("/data"), identity, &key).unwrap();
+        let settings = Settings {
+            name: "one".into(),
+            peer_urls: vec!["http://localhost:2380".into()],
+            client_urls: vec!["http://localhost:2379".into()],
+            tick: Duration::from_millis(10),
+            election_ticks: 10,
+            request_bytes_max: limits.max_request_bytes,
+            progress_interval: Duration::from_secs(600),
+            checkpoint_entries: 10_000,
+            log_entries_kept: 10,
+            cluster_version: "3.7.0".into(),
+            value_cache_bytes: 1 << 20,
+            log: LogOptions::default(),
+            store: StoreOptions::default(),
+        };
+        let failed = Box::new(|failure| panic!("the member failed: {failure}"));
+        let member = node::start(settings, &env, &dir, failed).unwrap();
+        let routes = routes(Context {
+            member: member.clone(),
+            policy,
+            recorder: audit::Recorder::empty(),
+            limits,
+            versions: Versions::default(),
+            random: env.random.clone(),
+            clock: env.clock.clone(),
+        });
+        Self { member, routes }
+    }
+
+    /// Somebody without a certificate.
+    pub(super) fn anonymous(&self) -> Caller {
+        Caller { routes: self.routes.clone(), evidence: Evidence::None }
+    }
+
+    /// Somebody with a certificate of this name.
+    pub(super) fn named(&self, name: &str) -> Caller {
+        let evidence = Evidence::Certificate { common_name: Arc::from(name) };
+        Caller { routes: self.routes.clone(), evidence }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.member.stop();
+    }
+}
+
+/// A client whose requests carry what a listener would have verified.
+#[derive(Clone)]
+pub(super) struct Caller {
+    routes: Routes,
+    evidence: Evidence,
+}
+
+impl Caller {
+    pub(super) fn kv(&self) -> KvClient<Self> {
+        KvClient::new(self.clone())
+    }
+
+    pub(super) fn watch(&self) -> WatchClient<Self> {
+        WatchClient::new(self.clone())
+    }
+
+    pub(super) fn lease(&self) -> LeaseClient<Self> {
+        LeaseClient::new(self.clone())
+    }
+
+    pub(super) fn maintenance(&self) -> MaintenanceClient<Self> {
+        MaintenanceClient::new(self.clone())
+    }
+}
+
+impl tower::Service<Request<Body>> for Caller {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = <Routes as tower::Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        <Routes as tower::Service<Request<Body>>>::poll_ready(&mut self.routes, cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let connection =
+            Connection { evidence: self.evidence.clone(), peer: "127.0.0.1:1".into(), via_tls: true };
+        request.extensions_mut().insert(Arc::new(connection));
+        self.routes.call(request)
+    }
+}
