@@ -8,13 +8,13 @@
 //! - inside a batch whose first record is good: torn if nothing is written after the batch's end, and the bad record meets a
 //!   512-byte sector of which the batch's part is zero, or the file ends before the batch does;
 //! - where a batch should begin: torn if the first record of a batch that would stand here meets such a sector, or the file
-//!   ends within it, and no valid first record of a batch follows.
+//!   ends within it, and no other batch begins after it.
 
 use super::record::{BATCH, BATCH_PAYLOAD_BYTES, BATCH_RECORD_BYTES};
 use crate::Error;
 use crate::file::SegmentFile;
 use env::DiskFile;
-use seal::{HEAD_BYTES, TAG_BYTES};
+use seal::{HEAD_BYTES, RecordHead, TAG_BYTES};
 use std::ops::Range;
 
 const SECTOR: u64 = 512;
@@ -85,26 +85,40 @@ fn meets_lost_sector(
     Ok(false)
 }
 
-/// Whether a valid first record of a batch stands anywhere after `at`.
+/// Whether a batch begins anywhere after `at`: its first record opens, or looks like one and the record after it opens as its
+/// successor (the tag that the first one needs may have been lost with what is judged here).
 fn a_batch_follows(segment: &SegmentFile, at: u64, written: u64) -> Result<bool, Error> {
     let start = at.saturating_sub(TAG_BYTES as u64);
     let mut bytes = vec![0; usize::try_from(written.saturating_sub(start)).unwrap_or(usize::MAX)];
     let count = segment.file.read_at(&mut bytes, start)?;
     bytes.truncate(count);
     let head = [0, 0, 0, BATCH_PAYLOAD_BYTES as u8, BATCH];
-    let record_bytes = TAG_BYTES + BATCH_RECORD_BYTES as usize;
-    let candidates = bytes.windows(record_bytes).zip(start..).skip(1);
-    for (window, offset) in candidates {
-        let Some((previous, record)) = window.split_first_chunk::<TAG_BYTES>() else { break };
-        if record.starts_with(&head) {
-            let mut record = record.to_vec();
-            let position = offset.saturating_add(TAG_BYTES as u64);
-            if segment.key.open_at(position, previous, &mut record).is_ok() {
-                return Ok(true);
-            }
+    let first_bytes = BATCH_RECORD_BYTES as usize;
+    // Each candidate with the tag before it, at its place in the file.
+    let candidates =
+        (start..).zip(0..bytes.len()).filter_map(|(offset, i)| Some((offset, bytes.get(i..)?))).skip(1);
+    for (offset, from_tag) in candidates {
+        let Some((previous, rest)) = from_tag.split_first_chunk::<TAG_BYTES>() else { break };
+        if !rest.starts_with(&head) {
+            continue;
+        }
+        let position = offset.saturating_add(TAG_BYTES as u64);
+        let tag_of_first = rest.get(first_bytes - TAG_BYTES..).and_then(|rest| rest.split_first_chunk());
+        let after = position.saturating_add(BATCH_RECORD_BYTES);
+        if opens(segment, position, previous, rest)
+            || tag_of_first.is_some_and(|(tag, rest)| opens(segment, after, tag, rest))
+        {
+            return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Whether a valid record stands at the beginning of `bytes`.
+fn opens(segment: &SegmentFile, position: u64, previous: &[u8; TAG_BYTES], bytes: &[u8]) -> bool {
+    let head = bytes.first_chunk::<HEAD_BYTES>().and_then(|head| RecordHead::decode(head).ok().flatten());
+    let record = head.and_then(|head| bytes.get(..head.record_bytes()));
+    record.is_some_and(|record| segment.key.open_at(position, previous, &mut record.to_vec()).is_ok())
 }
 
 /// One after the last byte in `range` that is not zero.

@@ -55,6 +55,35 @@ fn a_store_ahead_of_its_log_starts() {
     assert_eq!(all_records(&copy.store).unwrap().len(), 30);
 }
 
+/// Two copies of one member go on apart, each with whole files of the same names and lengths. A file of the one among the
+/// other's is found, though every record in it opens: the chain hash is not what successor and manifest say.
+#[test]
+fn a_file_of_a_forked_copy_is_found() {
+    let world = World::new(1);
+    drop(world.live().unwrap());
+    let fork = world.copy(2);
+    for (world, data) in [(&world, b"ours!"), (&fork, b"other")] {
+        for life in 0..2 {
+            let mut life_ = world.live().unwrap();
+            let entries = [entry(life + 1, 1, data)];
+            life_.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+            life_.writer.sync().unwrap();
+            life_.store.append(RecordKind(1), data).unwrap();
+            let _ = life_.store.checkpoint(checkpoint(life + 1, 1)).unwrap().run().unwrap();
+        }
+    }
+    let theirs = fork.disk.files();
+    for name in ["log/0000000000000002.log", "store/00000001.store"] {
+        let path = Path::new(DATA).join(name);
+        let copy = world.copy(3);
+        assert_eq!(copy.disk.files()[&path].len(), theirs[&path].len());
+        copy.env.disk.replace(&path, &theirs[&path]).unwrap();
+        let opened = copy.live().and_then(|life| all_records(&life.store));
+        let error = opened.unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("chain hash"), "{error}");
+    }
+}
+
 /// A whole copy starts while the original goes on, and the two never share a key: their segments have salts of their own.
 #[test]
 fn a_copy_and_its_original_share_no_key() {

@@ -100,6 +100,71 @@ fn every_missing_or_cut_file_is_found_or_harmless() {
     }
 }
 
+/// Every sector of the log zeroed, as a disk that lost a write: damage, unless it lies in the last batch, which may never have
+/// been synced, or in what is dead anyway.
+#[test]
+fn a_lost_sector_is_damage_except_in_the_last_batch() {
+    let world = World::new(6);
+    let mut life = world.live().unwrap();
+    let mut last_batch = 0;
+    for index in 1..=12u64 {
+        let entries: Vec<_> = (0..2).map(|i| entry(index * 2 - 1 + i, 1, [7; 40])).collect();
+        let path = Path::new(DATA).join("log/0000000000000001.log");
+        let written = |world: &World| {
+            let bytes = &world.disk.files()[&path];
+            bytes.iter().rposition(|byte| *byte != 0).unwrap()
+        };
+        last_batch = written(&world) + 1;
+        life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+        life.writer.sync().unwrap();
+    }
+    drop(life);
+    let path = Path::new(DATA).join("log/0000000000000001.log");
+    let len = world.disk.files()[&path].len();
+    let (mut damaged, mut torn) = (0, 0);
+    for sector in 0..len.div_ceil(512) {
+        let copy = world.copy(1);
+        copy.env.disk.open(&path).unwrap().write_at(&[0; 512], sector as u64 * 512).unwrap();
+        let opened = copy.live().map(|life| all_entries(&life.reader).len());
+        match opened {
+            Err(Error::Damaged { .. }) => damaged += 1,
+            Ok(24) => assert!(sector * 512 > last_batch),
+            Ok(22 | 23) => {
+                assert!((sector + 1) * 512 > last_batch, "sector {sector}, last batch at {last_batch}");
+                torn += 1;
+            }
+            other => panic!("sector {sector}: {other:?}"),
+        }
+    }
+    assert!(damaged >= 4 && torn <= 2, "{damaged} damaged, {torn} torn");
+}
+
+/// The beginnings of batches zeroed one by one: a batch of which even the first record is gone is taken for torn only if
+/// it is the last.
+#[test]
+fn a_lost_batch_is_damage_when_another_follows() {
+    let world = World::new(7);
+    let mut life = world.live().unwrap();
+    // Batches of exactly one sector each, from the second sector on.
+    let fill = 512 - 242 - 37 - 21 - 17;
+    let whole = 512 - 37 - 21 - 17;
+    for index in 1..=4u64 {
+        let entries = [entry(index, 1, vec![7; if index == 1 { fill } else { whole }])];
+        life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+        life.writer.sync().unwrap();
+    }
+    drop(life);
+    let path = Path::new(DATA).join("log/0000000000000001.log");
+    let opened = |sector: u64| {
+        let copy = world.copy(1);
+        copy.env.disk.open(&path).unwrap().write_at(&[0; 512], sector * 512).unwrap();
+        copy.live().map(|life| all_entries(&life.reader).len())
+    };
+    assert!(matches!(opened(1), Err(Error::Damaged { .. })));
+    assert!(matches!(opened(2), Err(Error::Damaged { .. })));
+    assert_eq!(opened(3).unwrap(), 3, "the last batch may never have been synced");
+}
+
 /// Any two files of one kind swapped: each is bound to its name's number, so the swap is found.
 #[test]
 fn swapped_files_are_found() {

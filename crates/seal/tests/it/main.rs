@@ -1,0 +1,4 @@
+//! The published formats, held to their vectors (docs/formats/vectors).
+#![allow(clippy::unwrap_used)]
+
+mod vectors;

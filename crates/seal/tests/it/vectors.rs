@@ -1,0 +1,174 @@
+//! Reads the vectors and gives each to the reader of its format. The first case of a file is also made anew from seeded
+//! randomness, so that writing is held to the format as reading is.
+
+use env::Env;
+use env::sim::SimRandom;
+use seal::{
+    Identity, KeyFile, Keyring, KeyringHead, Opened, Purpose, RecordHead, Sealer, SegmentKey, Walk,
+    open_file, seal_file,
+};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use types::{ClusterId, MemberId};
+
+const US: Identity = Identity { cluster: ClusterId(1), member: MemberId(2) };
+
+struct Case {
+    name: String,
+    bytes: Vec<u8>,
+    expect: Result<String, String>,
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    assert!(text.len() % 2 == 0, "{text}");
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn cases(file: &str) -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/vectors").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut all = Vec::new();
+    let mut named: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    for block in text.split("\n\n") {
+        let (mut name, mut bytes, mut expect) = (String::new(), Vec::new(), None);
+        for line in block.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let (word, rest) = line.split_once(' ').unwrap();
+            match word {
+                "case" => name = rest.to_owned(),
+                "bytes" => bytes = unhex(rest),
+                "text" => bytes = rest.replace("\\n", "\n").into_bytes(),
+                "from" => bytes = named[rest].clone(),
+                "set" => {
+                    let (at, new) = rest.split_once(' ').unwrap();
+                    let (at, new) = (at.parse::<usize>().unwrap(), unhex(new));
+                    bytes[at..at + new.len()].copy_from_slice(&new);
+                }
+                "cut" => bytes.truncate(rest.parse().unwrap()),
+                "add" => bytes.extend(unhex(rest)),
+                "expect" => {
+                    expect = Some(match rest.split_once(' ').unwrap_or((rest, "")) {
+                        ("ok", what) => Ok(what.to_owned()),
+                        ("error", part) => Err(part.to_owned()),
+                        _ => panic!("{line}"),
+                    });
+                }
+                _ => panic!("{line}"),
+            }
+        }
+        if let Some(expect) = expect {
+            named.insert(name.clone(), bytes.clone());
+            all.push(Case { name, bytes, expect });
+        }
+    }
+    assert!(all.len() >= 5, "{file} has {} cases", all.len());
+    all
+}
+
+fn check<E: std::fmt::Display>(file: &str, read: impl Fn(&[u8]) -> Result<String, E>) {
+    for Case { name, bytes, expect } in cases(file) {
+        match (read(&bytes).map_err(|error| error.to_string()), &expect) {
+            (Ok(found), Ok(expected)) => assert_eq!(&found, expected, "{file}: {name}"),
+            (Err(found), Err(part)) => assert!(found.contains(part), "{file}: {name}: {found}"),
+            (found, _) => panic!("{file}: {name}: {found:?}, expected {expect:?}"),
+        }
+    }
+}
+
+/// The bytes of a file's first case must be what this program writes from the seed.
+fn check_written(file: &str, written: &[u8]) {
+    assert_eq!(hex(written), hex(&cases(file)[0].bytes), "{file}");
+}
+
+fn key_file(env: &Env) -> KeyFile {
+    KeyFile::create(&*env.disk, Path::new("/"), &SimRandom::new(1)).unwrap()
+}
+
+fn open_key_file(bytes: &[u8]) -> Result<KeyFile, seal::Error> {
+    let (env, ..) = Env::simulated(0);
+    let path = PathBuf::from("/strongroom.key");
+    env.disk.replace(&path, bytes).unwrap();
+    KeyFile::open(&*env.disk, &path)
+}
+
+fn keyring() -> Keyring {
+    let key = open_key_file(&cases("key-file.txt")[0].bytes).unwrap();
+    Keyring::open(&cases("keyring.txt")[0].bytes, &key).unwrap()
+}
+
+/// Key files: one good one, and every way in which a file can fail to be one.
+#[test]
+fn key_files() {
+    let (env, ..) = Env::simulated(0);
+    check_written("key-file.txt", &env.disk.read(key_file(&env).path(), 1000).unwrap());
+    check("key-file.txt", |bytes| {
+        open_key_file(bytes).map(|key| seal::KeyProvider::key_id(&key).to_string())
+    });
+}
+
+/// Keyrings: the good one opens with the key file of the vectors and no other does.
+#[test]
+fn keyrings() {
+    let (env, ..) = Env::simulated(0);
+    let random = SimRandom::new(2);
+    let keyring = Keyring::generate(US, &random);
+    let key = key_file(&env);
+    check_written("keyring.txt", &keyring.encode(&[&key], &random).unwrap());
+    check("keyring.txt", |bytes| {
+        let head = KeyringHead::decode(bytes)?;
+        Keyring::open(bytes, &key).map(|keyring| format!("{}, {} wrap", keyring.identity(), head.wraps.len()))
+    });
+}
+
+fn read_segment(keyring: &Keyring, purpose: Purpose, bytes: &[u8]) -> Result<String, String> {
+    let text = |error: seal::Error| error.to_string();
+    let header = bytes.first_chunk().ok_or("header: cut short")?;
+    let key = SegmentKey::open(keyring, purpose, 7, header).map_err(text)?;
+    let (mut walk, mut found) = (Walk::new(&key), String::new());
+    loop {
+        let rest = &bytes[walk.position() as usize..];
+        let head = RecordHead::decode(rest.first_chunk().ok_or("record: cut short")?).map_err(text)?;
+        let head = head.ok_or("record: nothing is there")?;
+        let mut record = rest.get(..head.record_bytes()).ok_or("record: cut short")?.to_vec();
+        match walk.step(&key, &mut record).map_err(text)? {
+            Opened::Record(at, kind, payload) => {
+                found += &format!("{at} {kind} {}, ", payload.escape_ascii())
+            }
+            Opened::End => return Ok(found + "end"),
+        }
+    }
+}
+
+/// Segments of a chained and of an unchained purpose, whole and broken in every place that the format names.
+#[test]
+fn segments() {
+    let keyring = keyring();
+    for (file, purpose, seed) in
+        [("segment.txt", Purpose::Log, 3), ("segment-unchained.txt", Purpose::Store, 4)]
+    {
+        let mut written = Vec::new();
+        let mut sealer = Sealer::begin(&keyring, purpose, 7, &SimRandom::new(seed), &mut written).unwrap();
+        sealer.seal(1, &[b"first"], &mut written).unwrap();
+        sealer.seal(254, &[b""], &mut written).unwrap();
+        sealer.seal(2, &[b"first"], &mut written).unwrap();
+        sealer.end(&mut written).unwrap();
+        check_written(file, &written);
+        check(file, |bytes| read_segment(&keyring, purpose, bytes));
+    }
+}
+
+/// Sealed files: one record, an end, and not a byte more.
+#[test]
+fn sealed_files() {
+    let keyring = keyring();
+    check_written(
+        "sealed-file.txt",
+        &seal_file(&keyring, Purpose::Freshness, 7, b"payload", &SimRandom::new(5)).unwrap(),
+    );
+    check("sealed-file.txt", |bytes| {
+        open_file(&keyring, Purpose::Freshness, 7, bytes).map(|payload| payload.escape_ascii().to_string())
+    });
+}
