@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use tokio::time::Instant;
 
 const CANCELLED: u16 = 1;
 const UNKNOWN: u16 = 2;

@@ -232,6 +232,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         }
     }
 
+    #[allow(clippy::disallowed_methods, reason = "a line carries the time of day; nothing depends on it")]
     fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
         let mut fields = format::Fields::default();
         event.record(&mut fields);

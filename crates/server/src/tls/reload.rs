@@ -7,8 +7,8 @@
 use super::Settings;
 use super::load::{Error, Loaded, Material, build};
 use arc_swap::ArcSwap;
+use rustls::pki_types::UnixTime;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a reload did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Reloading {
     /// # Errors
     /// [`Error`]; what is in force stays.
     pub fn reload(&self) -> Result<Exchange, Error> {
-        self.reload_at(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs()))
+        self.reload_at(UnixTime::now().as_secs())
     }
 
     fn reload_at(&self, now_unix_seconds: u64) -> Result<Exchange, Error> {
