@@ -11,6 +11,7 @@ mod codec;
 mod dir;
 mod error;
 mod file;
+mod freshness;
 mod log;
 mod manifest;
 mod names;
@@ -18,7 +19,8 @@ mod store;
 
 pub use dir::{DataDir, Found, Keys};
 pub use error::Error;
-pub use log::{Log, LogBatch, LogOptions, LogReader, LogWriter, Recovered, TornTail};
+pub use freshness::{Freshness, FreshnessMark, Mark};
+pub use log::{Log, LogBatch, LogOptions, LogPosition, LogReader, LogWriter, Recovered, TornTail};
 pub use seal::{Identity, KeyFile, KeyId, KeyProvider};
 pub use store::{
     Checkpoint, Durable, PendingCheckpoint, Position, RecordKind, SegmentNumber, SegmentUse, Store,

@@ -46,6 +46,15 @@ impl Default for LogOptions {
     }
 }
 
+/// A place in the log's files; later ones are greater.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogPosition {
+    /// The segment's number; 0 for none.
+    pub segment: u32,
+    /// Bytes of it.
+    pub offset: u64,
+}
+
 /// What a log held when it was opened.
 #[derive(Clone, Debug)]
 pub struct Recovered {
@@ -55,6 +64,8 @@ pub struct Recovered {
     pub first: LogIndex,
     /// The last entry.
     pub last: LogIndex,
+    /// How much of the log's files was found good.
+    pub position: LogPosition,
     /// The end of a batch that was cut short by a crash and is left out, for the log of the program.
     pub torn_tail: Option<TornTail>,
 }

@@ -6,7 +6,7 @@
 
 use super::record::{self, Base, Head};
 use super::torn::{self, Verdict};
-use super::{Recovered, read::Tail};
+use super::{LogPosition, Recovered, read::Tail};
 use crate::dir::Dir;
 use crate::file::{Scan, SegmentFile, Step, damaged};
 use crate::{Error, names};
@@ -58,6 +58,10 @@ impl Found {
             hard_state: HardState { commit, ..self.hard_state },
             first: self.base.0.next(),
             last,
+            position: LogPosition {
+                segment: self.segments.last().map_or(0, |last| last.number),
+                offset: self.last_extent.length,
+            },
             torn_tail: self.torn_tail.clone(),
         }
     }

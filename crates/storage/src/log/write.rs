@@ -1,10 +1,10 @@
 //! The log's writer: one buffer, one write and one sync a batch.
 
-use super::LogOptions;
 use super::create::{self, Reserved};
 use super::read::{LogReader, Shared};
 use super::record::{self, Base, Head};
 use super::recover::Found;
+use super::{LogOptions, LogPosition};
 use crate::dir::Dir;
 use crate::file::SegmentFile;
 use crate::{Error, names};
@@ -79,6 +79,12 @@ struct Current {
     segment: Arc<SegmentFile>,
 }
 
+impl Current {
+    fn position(&self) -> LogPosition {
+        LogPosition { segment: self.number, offset: self.sealer.position() }
+    }
+}
+
 /// The log's one writer.
 #[derive(Debug)]
 pub struct LogWriter {
@@ -90,6 +96,7 @@ pub struct LogWriter {
     spare: Option<Reserved>,
     is_short_of_space: bool,
     is_unsynced: bool,
+    synced: LogPosition,
     is_poisoned: bool,
     hard_state: HardState,
     last: Base,
@@ -137,6 +144,7 @@ impl LogWriter {
             spare: None,
             is_short_of_space: false,
             is_unsynced: false,
+            synced: LogPosition { segment: next, offset: record::BEGIN_BYTES },
             is_poisoned: false,
             hard_state,
             last,
@@ -180,6 +188,7 @@ impl LogWriter {
         }
         self.current.segment.file.sync_data().map_err(|error| self.poison(error.into()))?;
         self.is_unsynced = false;
+        self.synced = self.current.position();
         self.reserve_ahead()
     }
 
@@ -235,6 +244,12 @@ impl LogWriter {
     #[must_use]
     pub fn is_short_of_space(&self) -> bool {
         self.is_short_of_space
+    }
+
+    /// How much of the log's files is synced.
+    #[must_use]
+    pub fn synced_position(&self) -> LogPosition {
+        self.synced
     }
 
     /// A reader.
@@ -343,6 +358,7 @@ impl LogWriter {
         self.current =
             Current { number: reserved.number, base: self.last, capacity: reserved.bytes, sealer, segment };
         self.is_unsynced = false;
+        self.synced = self.current.position();
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod copies;
 mod crash;
 mod dir;
 mod flip;
+mod freshness;
 mod log;
 mod real;
 mod store;

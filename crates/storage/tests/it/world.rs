@@ -49,7 +49,8 @@ impl World {
     }
 
     pub(crate) fn key(&self) -> KeyFile {
-        let name = self.env.disk.list(Path::new(KEYS)).unwrap().remove(0);
+        let names = self.env.disk.list(Path::new(KEYS)).unwrap();
+        let name = names.iter().find(|name| name.ends_with(".key")).unwrap();
         KeyFile::open(&*self.env.disk, &Path::new(KEYS).join(name)).unwrap()
     }
 
