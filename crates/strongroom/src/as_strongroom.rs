@@ -4,6 +4,7 @@ use crate::welcome;
 use clap::{CommandFactory, Parser, Subcommand};
 use env::Env;
 use server::config::{Exit, Surroundings, strongroom};
+use server::pki::made;
 use server::{log, run};
 use std::process::ExitCode;
 
@@ -52,9 +53,9 @@ fn up(flags: &strongroom::Flags) -> ExitCode {
     };
     let profile = ctl::Profile {
         endpoints: started.facts.client_urls.clone(),
-        ca: Some(server::pki::made::client_ca(&config.pki.dir)),
-        cert: Some(server::pki::made::certificate(&config.pki.dir, server::pki::made::Role::Administrator)),
-        key: Some(server::pki::made::key(&config.pki.dir, server::pki::made::Role::Administrator)),
+        ca: Some(made::root(&config.pki.dir)),
+        cert: Some(made::certificate(&config.pki.dir, made::Role::Administrator)),
+        key: Some(made::key(&config.pki.dir, made::Role::Administrator)),
     };
     let place = ctl::Profile::default_path();
     let written = place.as_deref().map(|place| profile.write(place));

@@ -14,11 +14,12 @@ use crate::http::gateway::Gateway;
 use crate::http::{self, OfMember, Router};
 use crate::log::{self, Secured};
 use crate::metrics::{self, Detail, Metrics};
+use crate::pki::{self, Authority, Renewed};
 use crate::rpc::{self, Limits, Versions};
 use crate::tls::{Exchange, Reloading};
 use crate::{config, listen};
 use audit::Recorder;
-use env::Env;
+use env::{Clock, Env};
 use listen::{Edge, Running};
 use node::Member;
 use state::auth::Policy;
@@ -36,6 +37,8 @@ const CLUSTER_VERSION: &str = "3.7.0";
 const STORAGE_VERSION: &str = "3.7.0";
 /// How long connections may finish what is under way when the member stops.
 const GRACE: Duration = Duration::from_secs(3);
+/// How often the made certificates are looked at; they are due days before they end.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why a member did not start, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,13 @@ pub enum Failure {
         #[from]
         error: crate::tls::Error,
     },
+    /// A made certificate or its authority.
+    #[error("{error}; hint: {}", error.hint())]
+    Pki {
+        /// What is wrong with it.
+        #[from]
+        error: pki::Error,
+    },
     /// The gateway's tables.
     #[error("the JSON gateway: {0}")]
     Gateway(#[from] http::gateway::Error),
@@ -101,6 +111,7 @@ pub struct Started {
     member: Member,
     running: Running,
     failures: mpsc::UnboundedReceiver<String>,
+    renewal: Renewal,
     /// About the start.
     pub facts: Facts,
 }
@@ -111,6 +122,7 @@ pub struct Started {
 /// Whatever keeps it from serving; nothing is left half done that the next start would trip over.
 pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     config.notes.iter().for_each(tell);
+    let authority = authority(config, env)?;
     let bound = listen::bind(listeners(config)?)?;
     let data = data::open_or_create(config, env)?;
     tell_about(&data);
@@ -140,7 +152,18 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         client_urls: config.advertised.client_urls.clone(),
         access_control: policy == Policy::Closed,
     };
-    Ok(Started { member, running, failures, facts })
+    Ok(Started { member, running, failures, renewal: Renewal { authority, clock: env.clock.clone() }, facts })
+}
+
+/// The member's own certificate authority, where a listener uses its certificates; what is due is renewed.
+fn authority(config: &Config, env: &Env) -> Result<Option<Authority>, Failure> {
+    if !config.pki.needed {
+        return Ok(None);
+    }
+    let (authority, renewed) =
+        Authority::open(&config.pki.dir, &config.name, &config.pki.names, env.clock.wall())?;
+    renewed.iter().for_each(tell_renewed);
+    Ok(Some(authority))
 }
 
 impl Started {
@@ -159,6 +182,7 @@ impl Started {
                     _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return Ok(None) }
                     _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return Ok(None) }
                     _ = hangup.recv() => reload(&self.running),
+                    () = tokio::time::sleep(RENEWAL_INTERVAL) => self.renewal.renew(&self.running),
                     failure = self.failures.recv() => return Ok::<_, std::io::Error>(failure),
                 }
             }
@@ -168,6 +192,32 @@ impl Started {
         tracing::info!("stopped");
         failure.map_or(Ok(()), |failure| Err(Failure::Stopped(failure)))
     }
+}
+
+/// Keeps the made certificates from ending.
+struct Renewal {
+    authority: Option<Authority>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Renewal {
+    /// Makes anew what is due, and serves with it from the next connection on.
+    fn renew(&self, running: &Running) {
+        let Some(authority) = &self.authority else { return };
+        match authority.renew_if_due(self.clock.wall()) {
+            Ok(renewed) if renewed.is_empty() => {}
+            Ok(renewed) => {
+                renewed.iter().for_each(tell_renewed);
+                reload(running);
+            }
+            Err(error) => tracing::error!(%error, hint = error.hint(), "cannot renew a certificate"),
+        }
+    }
+}
+
+fn tell_renewed(renewed: &Renewed) {
+    let (certificate, not_after) = (renewed.path.display(), renewed.not_after);
+    tracing::info!(%certificate, not_after, "made a certificate");
 }
 
 fn reload(running: &Running) {
