@@ -106,13 +106,13 @@ def _read(stream, log, outcome):
             more = line.strip()
             if more and not more.startswith(("Test:", "Messages:", "Error")):
                 outcome.reasons[after_error] += " " + more
-            if len(outcome.reasons[after_error]) > 300 or not more or more.startswith("Test:"):
+            if len(outcome.reasons[after_error]) > 900 or not more or more.startswith("Test:"):
                 after_error = ""
         said = LOG_LINE.match(line)
         if said and said.group(2).strip() and not said.group(2).strip().startswith("Error Trace"):
             last_log[current] = f"{said.group(1)}: {said.group(2).strip()}"
     for name, text in outcome.reasons.items():
-        outcome.reasons[name] = re.sub(r"\s+", " ", text)[:240]
+        outcome.reasons[name] = re.sub(r"\s+", " ", text)[:900]
 
 
 def run(harness, suite, selection, bin_dir, out, timeout, prefix, path_first=None, environment=None):

@@ -35,7 +35,7 @@ STATUS_MASKS = [
     (re.compile(r'"(DBSize|DBSizeInUse|RaftIndex|RaftAppliedIndex|RaftTerm)" : \d+'), r'"\1" : <n>'),
     (re.compile(r"\b\d+(\.\d+)? [kMG]?B\b"), "<size>"),
     (re.compile(r"\b\d+%"), "<share>"),
-    (re.compile(r"(true|false)([|,] *)(true|false)([|,] *)\d+([|,] *)\d+([|,] *)\d+"), r"\1\2\3\4<n>\5<n>\6<n>"),
+    (re.compile(r"(true|false)( *[|│,] *)(true|false)( *[|│,] *)\d+( *[|│,] *)\d+( *[|│,] *)\d+"), r"\1\2\3\4<n>\5<n>\6<n>"),
     (re.compile(r"(?<=, )\d+(?=, \d+, \d+, ,)|(?<=, )\d+(?=, \d+, ,)|(?<=, )\d+(?=, , )"), "<n>"),
 ]
 TTL_MASKS = [(re.compile(r"remaining\(\d+s\)"), "remaining(<s>)"), (re.compile(r'"ttl":\d+'), '"ttl":<s>'),
@@ -57,21 +57,21 @@ def varint(data, at):
             return value, at
 
 
-def wire(data, depth=0):
-    """A protobuf message as text, one field a line; field 1 at the top is etcd's response header."""
+def wire(data, messages=(1,), depth=0):
+    """A protobuf message as text, one field a line; `messages` are the fields at the top that hold messages (1 is the header)."""
     lines, at = [], 0
     while at < len(data):
         tag, at = varint(data, at)
         number, kind = tag >> 3, tag & 7
         if kind == 0:
             value, at = varint(data, at)
-            name = "raft_term" if depth == 1 and number == 4 else str(number)
+            name = "raft_term" if depth == 1 and number == 4 and messages == (1,) else str(number)
             lines.append("  " * depth + f"{name}: " + ("<term>" if name == "raft_term" else "<id>" if value >= 10**15 else str(value)))
         elif kind == 2:
             size, at = varint(data, at)
             chunk, at = data[at:at + size], at + size
-            if depth == 0 and number == 1:
-                lines += ["1 {", *wire(chunk, 1), "}"]
+            if depth == 0 and number in messages:
+                lines += [f"{number} {{", *wire(chunk, (number,), 1), "}"]
             else:
                 lines.append("  " * depth + f"{number}: {chunk!r}")
         else:
@@ -79,12 +79,12 @@ def wire(data, depth=0):
     return lines
 
 
-def protobuf(data):
+def protobuf(data, messages):
     """The text of a protobuf answer, or of whatever else was printed."""
     if not data:
         return ""
     try:
-        return "\n".join(wire(data)) + "\n"
+        return "\n".join(wire(data, messages)) + "\n"
     except IndexError:
         return data.decode("utf-8", "replace")
 
@@ -157,14 +157,15 @@ class Session:
         self.etcdctl, self.directory = etcdctl, directory
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("ETCDCTL_")}
         self.environment["ETCDCTL_ENDPOINTS"] = endpoint
-        self.port = endpoint.rsplit(":", 1)[1]
         self.steps = []
         self.last_code = 0
 
     def write(self, title, argv, code, out, err, more=None):
         binary = any(a == "protobuf" for a in argv) and code == 0
-        texts = [protobuf(out) if binary else out.decode("utf-8", "replace"), err.decode("utf-8", "replace")]
-        texts = [t.replace(f":{self.port}", ":<port>") for t in texts]
+        # Alarms and members are messages with identifiers in them.
+        messages = (1, 2) if argv[0] in ("alarm", "member") else (1,)
+        texts = [protobuf(out, messages) if binary else out.decode("utf-8", "replace"), err.decode("utf-8", "replace")]
+        texts = [re.sub(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:<port>", t) for t in texts]
         self.steps.append({
             "title": masked(title)[0], "argv": [a if len(a) < 80 else a[:60] + f"… ({len(a)} bytes)" for a in argv],
             "code": code, "out": masked(texts[0], more), "err": masked(texts[1], more), "raw": out.decode("utf-8", "replace")})
@@ -211,5 +212,7 @@ def compare(reference, ours):
             if theirs[stream] != mine[stream]:
                 text += list(difflib.unified_diff(theirs[stream], mine[stream], f"etcd std{stream}", f"ours std{stream}", lineterm="", n=2))[:40]
         if text:
-            found.append((theirs["title"], theirs["argv"], "\n".join(text)))
+            # Values may hold any byte; a terminal gets none of them raw.
+            visible = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda m: f"\\x{ord(m.group()):02x}", "\n".join(text))
+            found.append((theirs["title"], theirs["argv"], visible))
     return found
