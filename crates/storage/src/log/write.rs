@@ -32,10 +32,6 @@ pub struct LogBatch<'a> {
 }
 
 impl LogBatch<'_> {
-    fn is_empty(&self) -> bool {
-        self.hard_state.is_none() && self.entries.is_empty() && self.audit.is_empty()
-    }
-
     /// Bytes on disk.
     fn bytes(&self) -> u64 {
         let hard_state = self.hard_state.map_or(0, |_| RECORD_OVERHEAD + record::HARD_STATE_BYTES);
@@ -99,6 +95,8 @@ pub struct LogWriter {
     synced: LogPosition,
     is_poisoned: bool,
     hard_state: HardState,
+    /// A hard state that is not written yet.
+    deferred: Option<HardState>,
     last: Base,
     batches: u64,
     buffer: Vec<u8>,
@@ -147,6 +145,7 @@ impl LogWriter {
             synced: LogPosition { segment: next, offset: record::BEGIN_BYTES },
             is_poisoned: false,
             hard_state,
+            deferred: None,
             last,
             batches: 0,
             buffer,
@@ -155,21 +154,41 @@ impl LogWriter {
         Ok((writer, reader))
     }
 
-    /// Writes a batch; durable after [`LogWriter::sync`]. If the batch before is not synced yet, that comes first.
+    /// Writes a batch; durable after [`LogWriter::sync`]. If the batch before is not synced yet, that comes first. A hard state
+    /// alone waits in memory for the next batch or sync, so that a new commit index costs no write of its own.
     ///
     /// # Errors
     /// [`Error::NoSpace`] or [`Error::Misuse`]: nothing was written, the writer goes on. Else the writer is poisoned.
     pub fn append(&mut self, batch: LogBatch<'_>) -> Result<(), Error> {
         self.check_sound()?;
         batch.check(self.shared.base(), self.last.0)?;
-        if batch.is_empty() {
+        self.hard_state = batch.hard_state.unwrap_or(self.hard_state);
+        self.deferred = batch.hard_state.or(self.deferred);
+        if batch.entries.is_empty() && batch.audit.is_empty() {
             return Ok(());
         }
-        self.sync()?;
+        self.write(&LogBatch { hard_state: self.deferred, ..batch })
+    }
+
+    /// Makes what was appended durable.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]: a hard state that waited could not be written yet, the writer goes on. Else the disk's failure; the
+    /// writer is poisoned.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.check_sound()?;
+        if self.deferred.is_some() {
+            self.write(&LogBatch { hard_state: self.deferred, ..LogBatch::default() })?;
+        }
+        self.sync_written()
+    }
+
+    fn write(&mut self, batch: &LogBatch<'_>) -> Result<(), Error> {
+        self.sync_written()?;
         self.make_room(batch.bytes())?;
-        self.seal_batch(&batch).map_err(|error| self.poison(error))?;
+        self.seal_batch(batch).map_err(|error| self.poison(error))?;
         self.write_buffer().map_err(|error| self.poison(error))?;
-        self.hard_state = batch.hard_state.unwrap_or(self.hard_state);
+        self.deferred = None;
         if let Some(last) = batch.entries.last() {
             self.last = (last.index, last.term);
             self.shared.written(batch.entries, self.current.number, &self.positions);
@@ -177,12 +196,7 @@ impl LogWriter {
         Ok(())
     }
 
-    /// Makes what was appended durable.
-    ///
-    /// # Errors
-    /// The disk's failure; the writer is poisoned.
-    pub fn sync(&mut self) -> Result<(), Error> {
-        self.check_sound()?;
+    fn sync_written(&mut self) -> Result<(), Error> {
         if !self.is_unsynced {
             return Ok(());
         }

@@ -99,6 +99,11 @@ fn work(world: &World, model: &mut Model, chance: &SimRandom, why: &str) -> Resu
         model.synced = superseded(&model.synced, &entries);
         model.pending.clear();
         model.hard_states = vec![hard_state];
+        if round % 3 == 1 {
+            let commit_only = HardState { vote: MemberId(100 + round), ..hard_state };
+            model.hard_states.push(commit_only);
+            life.writer.append(LogBatch { hard_state: Some(commit_only), ..LogBatch::default() })?;
+        }
         if round % 2 == 1 {
             let index = model.synced.len() as u64;
             for (kind, payload) in records_at(index).into_iter().skip(records_at(committed).len()) {

@@ -121,11 +121,11 @@ fn a_changed_mark_is_unreadable() {
     let (mut mark, _) = opened(&life);
     go_on(&mut life, &mut mark, 1);
     let bytes = world.disk.files()[&path()].clone();
-    for at in 0..bytes.len() {
+    for (at, byte) in bytes.iter().enumerate() {
         let file = world.env.disk.open(&path()).unwrap();
-        file.write_at(&[bytes[at] ^ 1], at as u64).unwrap();
+        file.write_at(&[byte ^ 1], at as u64).unwrap();
         assert!(matches!(opened(&life).1, Freshness::Unreadable(_)), "byte {at}");
-        file.write_at(&[bytes[at]], at as u64).unwrap();
+        file.write_at(&[*byte], at as u64).unwrap();
     }
     for len in 0..bytes.len() {
         world.env.disk.replace(&path(), &bytes[..len]).unwrap();

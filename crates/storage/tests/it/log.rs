@@ -148,6 +148,29 @@ fn the_hard_state_survives_within_the_log() {
     }
 }
 
+/// A new commit index alone costs no write: it goes with the next batch, or with a sync that asks for it.
+#[test]
+fn a_hard_state_alone_waits_for_company() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    append(&mut life.writer, &some(1..=3, 1)).unwrap();
+    let acts = world.disk.acts();
+    let commit = |index| HardState { term: Term(1), vote: types::MemberId(1), commit: LogIndex(index) };
+    let only = |index| LogBatch { hard_state: Some(commit(index)), ..LogBatch::default() };
+    life.writer.append(only(1)).unwrap();
+    life.writer.append(only(2)).unwrap();
+    assert_eq!(world.disk.acts() - acts, 0);
+    append(&mut life.writer, &some(4..=4, 1)).unwrap();
+    assert_eq!(world.disk.acts() - acts, 2, "one write, one sync");
+    assert_eq!(world.copy(1).live().unwrap().recovered.hard_state, commit(2));
+    life.writer.append(only(4)).unwrap();
+    life.writer.sync().unwrap();
+    assert_eq!(world.disk.acts() - acts, 4);
+    assert_eq!(world.copy(1).live().unwrap().recovered.hard_state, commit(4));
+    life.writer.sync().unwrap();
+    assert_eq!(world.disk.acts() - acts, 4, "nothing to do");
+}
+
 /// A batch that does not go on where the log ends is the caller's mistake; the log goes on.
 #[test]
 fn a_gap_in_a_batch_is_refused() {
