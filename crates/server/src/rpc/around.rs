@@ -129,7 +129,7 @@ fn answer(status: &Status) -> Answer {
 }
 
 /// grpc-go's words for what is not served.
-fn unknown(path: &str) -> Status {
+pub(super) fn unknown(path: &str) -> Status {
     let (service, method) =
         path.strip_prefix('/').and_then(|path| path.rsplit_once('/')).unwrap_or((path, ""));
     let served = surface::METHODS.iter().any(|method| {

@@ -42,6 +42,7 @@ use proto::etcdserverpb as pb;
 use state::auth::Policy;
 use std::sync::Arc;
 use std::time::Duration;
+use tonic::body::Body;
 use tonic::service::Routes;
 use types::Revision;
 use types::limits::{QUOTA_BYTES, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES, TXN_OPS_MAX};
@@ -202,7 +203,7 @@ pub fn routes(context: Context) -> Routes {
                 .routes()
         };
     }
-    serve!(
+    let served = serve!(
         KvServer(kv::Kv(services.clone())),
         WatchServer(watch::Watch(services.clone())),
         LeaseServer(lease::Lease(services.clone())),
@@ -212,8 +213,11 @@ pub fn routes(context: Context) -> Routes {
         LockServer(lock::Lock(services.clone())),
         ElectionServer(election::Election(services.clone())),
         HealthServer(health::Health),
-    )
-    .prepare()
+    );
+    let strangers = tower::service_fn(|request: http::Request<_>| async move {
+        Ok::<_, std::convert::Infallible>(around::unknown(request.uri().path()).into_http::<Body>())
+    });
+    Routes::from(served.into_axum_router().fallback_service(strangers)).prepare()
 }
 
 /// Largest message sent to a client, in bytes (etcd's own bound, the largest that the framing has).

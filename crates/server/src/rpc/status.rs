@@ -215,9 +215,14 @@ pub fn reworded(status: &Status) -> Option<Status> {
                 "grpc: received message larger than max ({found} vs. {limit})"
             )))
         }
-        Code::Internal if text.starts_with("failed to decode Protobuf message") => Some(Status::internal(
-            "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data",
-        )),
+        Code::Internal => {
+            let why = text.strip_prefix("failed to decode Protobuf message")?;
+            Some(Status::internal(if why.contains("UTF-8") {
+                "grpc: error unmarshalling request: string field contains invalid UTF-8"
+            } else {
+                "grpc: error unmarshalling request: proto: cannot parse invalid wire-format data"
+            }))
+        }
         _ => None,
     }
 }

@@ -116,6 +116,8 @@ async fn lookalike_paths_are_not_served() {
         "/etcdserverpb.KV//Range",
         "/etcdserverpb.KV/%52ange",
         "/strongroom.v1.Admin/Anything",
+        "/",
+        "/x",
     ] {
         let answer = call(&rig.anonymous(), path, &request_of("/etcdserverpb.KV/Range")).await;
         assert_eq!(answer.status, Some(12), "{path}: {answer:?}");

@@ -119,14 +119,21 @@ async fn cancel_and_progress() {
     let rig = Rig::new(Policy::Open);
     let caller = rig.anonymous();
     let mut stream = Stream::open(&caller).await;
-    stream.create(create("w")).await;
-    assert!(stream.answer().await.created);
+    // Without a watcher there is no progress to tell.
+    stream.ask(RequestUnion::ProgressRequest(pb::WatchProgressRequest {})).await;
+    for id in [0, 1] {
+        stream.create(create("w")).await;
+        let created = stream.answer().await;
+        assert!(created.created && created.watch_id == id);
+    }
     for watch_id in [77, 0] {
         stream.ask(RequestUnion::CancelRequest(pb::WatchCancelRequest { watch_id })).await;
     }
     let canceled = stream.answer().await;
     assert!(canceled.canceled && canceled.watch_id == 0 && canceled.cancel_reason.is_empty());
     put(&caller, "w", "1").await;
+    let event = stream.answer().await;
+    assert_eq!((event.watch_id, event.events.len()), (1, 1));
     stream.ask(RequestUnion::ProgressRequest(pb::WatchProgressRequest {})).await;
     let progress = stream.answer().await;
     assert_eq!((progress.watch_id, progress.events.len()), (-1, 0));

@@ -25,13 +25,13 @@ use pb::watch_request::RequestUnion;
 use proto::etcdserverpb as pb;
 pub(super) use sink::Sink;
 use state::auth::Principal;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
-use types::limits::WATCH_RESPONSES_WAITING_MAX;
+use types::limits::{WATCH_CONTROL_WAITING_MAX, WATCH_RESPONSES_WAITING_MAX};
 use types::{KeyRange, Revision};
 
 /// The Watch service.
@@ -56,7 +56,7 @@ impl pb::watch_server::Watch for Watch {
             requests: Some(request.into_inner()),
             updates,
             created: VecDeque::new(),
-            fragmented: HashSet::new(),
+            watchers: HashMap::new(),
             ready: VecDeque::new(),
             ended: false,
         };
@@ -74,8 +74,8 @@ pub(super) struct Watching {
     updates: mpsc::Receiver<WatchUpdate>,
     /// Creations not yet answered, in the order of the requests.
     created: VecDeque<Creation>,
-    /// Watchers whose large answers are split.
-    fragmented: HashSet<WatchId>,
+    /// The watchers that stand, and whether their large answers are split.
+    watchers: HashMap<WatchId, bool>,
     /// Answers that wait to be taken.
     ready: VecDeque<pb::WatchResponse>,
     ended: bool,
@@ -110,6 +110,9 @@ impl Watching {
         match request.request_union {
             Some(RequestUnion::CreateRequest(create)) => self.create(create),
             Some(RequestUnion::CancelRequest(cancel)) => self.hub.cancel(WatchId(cancel.watch_id)),
+            // A stream without watchers has no progress: etcd says nothing to that.
+            Some(RequestUnion::ProgressRequest(_)) if self.watchers.is_empty() && self.created.is_empty() => {
+            }
             Some(RequestUnion::ProgressRequest(_)) => self.hub.progress(),
             None => tracing::debug!("a watch request without content was passed over"),
         }
@@ -162,9 +165,8 @@ impl Watching {
     fn tell(&mut self, update: WatchUpdate) -> Result<(), Failure> {
         match update {
             WatchUpdate::Created { id, revision } => {
-                if self.next_creation() {
-                    self.fragmented.insert(id);
-                }
+                let fragment = self.next_creation();
+                self.watchers.insert(id, fragment);
                 let (header, watch_id) = (self.header(revision), id.0);
                 self.answer_creation(pb::WatchResponse {
                     header,
@@ -181,14 +183,14 @@ impl Watching {
                 let events = events.into_iter().map(convert::event).collect::<Result<_, _>>()?;
                 let (header, watch_id) = (self.header(revision), id.0);
                 let answer = pb::WatchResponse { header, watch_id, events, ..pb::WatchResponse::default() };
-                if self.fragmented.contains(&id) {
+                if self.watchers.get(&id) == Some(&true) {
                     self.ready.extend(fragments(answer, self.services.limits().max_receive_bytes()));
                 } else {
                     self.ready.push_back(answer);
                 }
             }
             WatchUpdate::Canceled { id, revision } => {
-                self.fragmented.remove(&id);
+                self.watchers.remove(&id);
                 let (header, watch_id) = (self.header(revision), id.0);
                 self.ready.push_back(pb::WatchResponse {
                     header,
@@ -198,7 +200,7 @@ impl Watching {
                 });
             }
             WatchUpdate::Compacted { id, compacted } => {
-                self.fragmented.remove(&id);
+                self.watchers.remove(&id);
                 self.ready.push_back(pb::WatchResponse {
                     header: self.header(Revision::ZERO),
                     watch_id: id.0,
@@ -249,7 +251,9 @@ impl Stream for Watching {
             if this.ended {
                 return Poll::Ready(None);
             }
-            if let Some(requests) = &mut this.requests {
+            // A client that asks faster than it is answered waits.
+            let has_room = this.created.len() < WATCH_CONTROL_WAITING_MAX;
+            if let Some(requests) = this.requests.as_mut().filter(|_| has_room) {
                 match Pin::new(requests).poll_next(cx) {
                     Poll::Ready(Some(Ok(request))) => {
                         this.take(request);
