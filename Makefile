@@ -34,11 +34,39 @@ test: ## everything that has to pass before a change lands
 unit: ## the Rust tests of every crate
 	cargo test --locked --workspace
 
-clients: ## real etcdctl against a fresh member, answers compared with the real etcd
-	cargo build --locked -p strongroom
+clients: ## real etcdctl against a fresh member, answers compared with the real etcd; nothing readable on disk
+	cargo build --locked -p strongroom -p conformance
 	conformance/etcd/tools.sh
 	conformance/etcdctl/run $(DEBUG)
 	conformance/sealed/run $(DEBUG)
+	conformance/badinput/run $(DEBUG)
+	conformance/differential/run $(DEBUG) --operations 5000
+
+conformance: build ## third-party clients: Rust, Python, Java; etcdctl's long checks
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	conformance/etcdctl/run $(RELEASE) --long
+	conformance/clients/run $(RELEASE)
+
+differential: build ## 100,000 random operations on the real etcd and ours, every answer compared
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	cargo build --release --locked -p conformance
+	conformance/differential/run $(RELEASE) --operations 100000
+
+etcd-tests: build ## etcd's own tests with our binary in place; writes docs/conformance.md
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/setup.sh
+	conformance/etcd/run $(RELEASE)
+
+bench: build ## etcd's benchmark tool: ours with everything on, etcd with everything off, in turns
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	conformance/bench/run $(RELEASE)
 
 lint: ## formatting and clippy
 	@tools/require rust

@@ -70,14 +70,27 @@ impl fmt::Display for Difference {
             writeln!(f, "  {}", shorten(operation))?;
         }
         writeln!(f, "difference at operation {}: {}", self.number, shorten(&self.operation))?;
-        writeln!(f, "etcd: {}", shorten(&self.reference))?;
-        write!(f, "ours: {}", shorten(&self.subject))
+        let (etcd, ours): (Vec<_>, Vec<_>) =
+            (self.reference.lines().collect(), self.subject.lines().collect());
+        let first = etcd.iter().zip(&ours).take_while(|(etcd, ours)| etcd == ours).count();
+        writeln!(f, "first different line: {first}")?;
+        for (name, lines) in [("etcd", etcd), ("ours", ours)] {
+            for line in lines.iter().skip(first.saturating_sub(LINES_BEFORE)).take(LINES_BEFORE + LINES_AFTER)
+            {
+                writeln!(f, "{name}: {}", shorten(line))?;
+            }
+        }
+        Ok(())
     }
 }
 
+/// Lines shown before the first different one, and from it on.
+const LINES_BEFORE: usize = 4;
+const LINES_AFTER: usize = 12;
+
 /// Long answers, cut in the middle.
 fn shorten(text: &str) -> String {
-    const KEPT: usize = 3_000;
+    const KEPT: usize = 400;
     if text.len() <= 2 * KEPT {
         return text.to_owned();
     }

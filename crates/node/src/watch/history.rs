@@ -18,9 +18,11 @@ impl Change {
             EventKind::Put => WatchEventKind::Put,
             EventKind::Delete => WatchEventKind::Delete,
         };
-        let bytes = event.pair.view().ok().map(|view| event.pair.0.slice_ref(view.key));
-        let key = bytes.and_then(Key::new).expect("the state machine encodes every event's key");
-        Self { key, revision: event.revision.main, event: WatchEvent { kind, pair: event.pair, prev: None } }
+        let view = event.pair.view().expect("the state machine encodes every event's pair");
+        let creates = event.kind == EventKind::Put && view.create_revision == view.mod_revision;
+        let key = Key::new(event.pair.0.slice_ref(view.key)).expect("the state machine keeps no empty key");
+        let revision = event.revision.main;
+        Self { key, revision, creates, event: WatchEvent { kind, pair: event.pair, prev: None } }
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Change {
     pub event: WatchEvent,
     /// The revision of its transaction.
     pub revision: Revision,
+    /// Whether the key did not exist before, within its transaction: such an event has no pair before it, even where
+    /// the same transaction deleted one.
+    pub creates: bool,
 }
 
 /// A piece of history, whole revisions in order.
@@ -393,7 +396,7 @@ fn wanted<'a, H: History>(
             continue;
         }
         let mut event = change.event.clone();
-        if request.prev_kv {
+        if request.prev_kv && !change.creates {
             event.prev = history.before(&change.key, change.revision);
         }
         first = first.or(Some(change.revision));

@@ -25,6 +25,7 @@ impl Past {
                     prev: None,
                 },
                 revision,
+                creates: key.starts_with('+'),
             })
             .collect();
         past.0.extend(changes.clone());
@@ -250,6 +251,17 @@ fn filters_and_previous_pairs() {
         tell(&mut hub, &past.write(&keys));
     }
     assert_eq!(client.events(), ["a@2", "-a@3", "a@4<a@2"]);
+}
+
+/// A key that is deleted and made again within one transaction has nothing before it, as etcd tells it.
+#[test]
+fn a_creation_has_no_previous_pair() {
+    let (mut hub, past, client) = hub(100);
+    hub.create(STREAM, WatchRequest { prev_kv: true, ..request(KeyRange::all()) });
+    for _ in 0..2 {
+        tell(&mut hub, &past.write(&["+a"]));
+    }
+    assert_eq!(client.events(), ["+a@2", "+a@3"]);
 }
 
 /// Watcher numbers: the client's choice if free, else the next free one; a taken choice is refused and changes nothing.
