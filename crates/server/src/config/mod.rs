@@ -42,6 +42,8 @@ pub struct Surroundings {
     pub is_root: bool,
     /// The host's name, if it has one.
     pub host_name: Option<String>,
+    /// Whether standard error is a terminal, which a person reads.
+    pub has_terminal: bool,
 }
 
 impl Surroundings {
@@ -55,6 +57,7 @@ impl Surroundings {
             variables: std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
             is_root: rustix::process::geteuid().is_root(),
             host_name: host_name(),
+            has_terminal: std::io::IsTerminal::is_terminal(&std::io::stderr()),
         }
     }
 

@@ -100,9 +100,12 @@ fn add_variables(variables: &[(String, String)], given: &mut Given, notes: &mut 
                         .with("variable-name", variable.as_str())
                         .with("variable-value", shown(&name, value)),
                 ),
-                Err(why) => mistakes.push(Problem::new(
-                    format!("invalid value {} for {variable}: {why}", quoted(value)),
-                    format!("correct {variable}, or unset it"),
+                Err(why) => mistakes.push((
+                    name,
+                    Problem::new(
+                        format!("invalid value {} for {variable}: {why}", quoted(value)),
+                        format!("correct {variable}, or unset it"),
+                    ),
                 )),
             }
         } else if !value.is_empty() || !is_known {
@@ -113,8 +116,8 @@ fn add_variables(variables: &[(String, String)], given: &mut Given, notes: &mut 
         }
     }
     // etcd goes through the flags by name and keeps the last mistake; a conflict ends it before that.
-    mistakes.sort_by(|left, right| right.what.cmp(&left.what));
-    conflicts.into_iter().chain(mistakes).collect()
+    mistakes.sort_by(|left, right| right.0.cmp(&left.0));
+    conflicts.into_iter().chain(mistakes.into_iter().map(|(_, problem)| problem)).collect()
 }
 
 fn was_given(line: &Given, name: &str) -> bool {

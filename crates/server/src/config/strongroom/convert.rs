@@ -125,7 +125,7 @@ pub(super) fn convert(
             "the defaults, 100ms and 1s, are good within one site",
         );
     }
-    let log = logging(&mut reader);
+    let log = logging(&mut reader, around);
     let limits = limits(&mut reader);
     let metrics = reader.value("metrics", Metrics::Basic, "write basic or extensive", |text| match text {
         "basic" => Some(Metrics::Basic),
@@ -456,11 +456,11 @@ fn auto_compaction(reader: &mut Reader<'_>) -> AutoCompaction {
     )
 }
 
-fn logging(reader: &mut Reader<'_>) -> crate::log::Settings {
+fn logging(reader: &mut Reader<'_>, around: &Surroundings) -> crate::log::Settings {
     use crate::log::{Colours, Format, Level, Output};
     let level = reader.value("log-level", Level::Info, "write debug, info, warn or error", Level::named);
     let outputs: Vec<_> = reader.texts("log-output").iter().map(|name| Output::named(name)).collect();
-    let on_terminal = outputs == [Output::Stderr] && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let on_terminal = outputs == [Output::Stderr] && around.has_terminal;
     let format = reader.value("log-format", Format::Json, "write auto, human, json or console", |text| {
         Some(match text {
             "auto" if on_terminal => Format::Human(Colours::On),

@@ -118,7 +118,7 @@ fn scalar(value: &Value) -> Option<String> {
 fn nearest(key: &str) -> Option<&'static str> {
     let folded = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
     let key: Vec<char> = folded(key).chars().take(64).collect();
-    let near = SETTINGS.iter().map(|setting| {
+    let near = SETTINGS.iter().filter(|setting| setting.name != "config").map(|setting| {
         let name: Vec<char> = folded(setting.name).chars().collect();
         (distance(&key, &name), setting.name)
     });
