@@ -165,6 +165,28 @@ fn a_lost_batch_is_damage_when_another_follows() {
     assert_eq!(opened(3).unwrap(), 3, "the last batch may never have been synced");
 }
 
+/// A sector lost inside a batch is damage when another batch follows: that one was written after the first was synced.
+#[test]
+fn a_sector_lost_inside_a_batch_is_damage_when_another_follows() {
+    for batches in [1, 2] {
+        let world = World::new(8);
+        let mut life = world.live().unwrap();
+        for index in 1..=batches {
+            let entries = [entry(index, 1, [7; 700])];
+            life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+            life.writer.sync().unwrap();
+        }
+        drop(life);
+        let file = world.env.disk.open(Path::new("/data/log/0000000000000001.log")).unwrap();
+        file.write_at(&[0; 512], 512).unwrap();
+        let opened = world.live().map(|life| all_entries(&life.reader).len());
+        match batches {
+            1 => assert_eq!(opened.unwrap(), 0),
+            _ => assert!(matches!(opened, Err(Error::Damaged { .. })), "{opened:?}"),
+        }
+    }
+}
+
 /// Any two files of one kind swapped: each is bound to its name's number, so the swap is found.
 #[test]
 fn swapped_files_are_found() {

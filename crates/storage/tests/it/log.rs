@@ -104,6 +104,41 @@ fn staged_entries_are_readable_before_they_are_written() {
     assert_eq!(all_entries(&world.live().unwrap().reader), expected);
 }
 
+/// What is staged stays in memory until it is written, beyond the limit too: there is nowhere else to read it from.
+#[test]
+fn staged_entries_stay_in_memory_until_they_are_written() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    let all = some(1..=50, 1);
+    for entries in all.chunks(10) {
+        life.reader.stage(entries);
+    }
+    append(&mut life.writer, &all[..10]).unwrap();
+    assert_eq!(all_entries(&life.reader), all);
+}
+
+/// Superseding and release together: entries that superseded released ones go with them, the rest stays readable, also
+/// after a restart, and the newest terms count.
+#[test]
+fn entries_that_superseded_released_ones_go_with_them() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    for entries in some(1..=40, 1).chunks(4).chain(some(11..=70, 2).chunks(4)) {
+        append(&mut life.writer, entries).unwrap();
+    }
+    let _ = life.store.checkpoint(checkpoint(45, 2)).unwrap().run().unwrap();
+    life.writer.release(LogIndex(38)).unwrap();
+    let first = life.reader.first_index();
+    assert!(first > LogIndex(11) && first <= LogIndex(38), "{first}");
+    assert_eq!(life.reader.term(first.saturating_back(1)), Ok(Term(2)));
+    drop(life);
+    let life = world.live().unwrap();
+    let found = all_entries(&life.reader);
+    assert!(life.recovered.first <= LogIndex(38) && life.recovered.last == LogIndex(70));
+    assert_eq!(found, some(life.recovered.first.0..=70, 2));
+    assert_eq!(life.reader.term(life.recovered.first.saturating_back(1)), Ok(Term(2)));
+}
+
 /// A reset begins the log anew after an entry, durably: what an installed snapshot does.
 #[test]
 fn a_reset_begins_anew() {

@@ -1,6 +1,8 @@
 //! Storage's promises, tried on a simulated disk: nothing synced is lost, nothing changed is served.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../../seal/tests/it/cases.rs"]
+mod cases;
 mod copies;
 mod crash;
 mod dir;
@@ -9,4 +11,5 @@ mod freshness;
 mod log;
 mod real;
 mod store;
+mod vectors;
 mod world;

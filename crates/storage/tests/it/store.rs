@@ -152,6 +152,30 @@ fn a_removed_segment_goes_when_nothing_lists_it() {
     assert_eq!(all_records(&life.store).unwrap(), [(RecordKind(2), Bytes::from_static(&[2; 700]))]);
 }
 
+/// What only the older manifest lists survives a restart, so that falling back on it works then too.
+#[test]
+fn the_older_manifest_keeps_its_files_over_a_restart() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    let first = life.store.append(RecordKind(1), &[1; 700]).unwrap();
+    life.store.append(RecordKind(2), &[2; 700]).unwrap();
+    let _ = life.store.checkpoint(checkpoint(1, 1)).unwrap().run().unwrap();
+    life.store.remove_segment(first.segment()).unwrap();
+    let _ = life.store.checkpoint(checkpoint(2, 1)).unwrap().run().unwrap();
+    drop(life);
+    drop(world.live().unwrap());
+    let damaged = world.copy(1);
+    damaged.env.disk.remove(Path::new("/data/manifest-0000000000000003")).unwrap();
+    let life = damaged.live().unwrap();
+    assert_eq!(
+        (life.store.last_checkpoint(), all_records(&life.store).unwrap().len()),
+        (checkpoint(1, 1), 2)
+    );
+    let mut life = world.live().unwrap();
+    let _ = life.store.checkpoint(checkpoint(3, 1)).unwrap().run().unwrap();
+    assert!(world.env.disk.stat(Path::new("/data/store/00000001.store")).unwrap().is_none());
+}
+
 /// Positions of removed, discarded or invented places are errors, never another record's bytes or a panic.
 #[test]
 fn a_wrong_position_is_an_error() {
