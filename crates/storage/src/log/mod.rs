@@ -29,6 +29,7 @@ pub(crate) use recover::begins;
 use crate::{DataDir, Error};
 use consensus::HardState;
 use types::LogIndex;
+use types::limits::{LOG_SEGMENT_BYTES, LOG_TAIL_BYTES};
 
 /// Sizes of a log.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ pub struct LogOptions {
 impl Default for LogOptions {
     /// etcd's segment size, so that its operators find what they know; half of it in memory.
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, tail_bytes: 32 << 20 }
+        Self { segment_bytes: LOG_SEGMENT_BYTES, tail_bytes: LOG_TAIL_BYTES }
     }
 }
 

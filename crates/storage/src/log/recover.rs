@@ -114,17 +114,11 @@ fn has_begun(dir: &Dir, number: u32) -> Result<bool, Error> {
     let path = names::log_segment(&dir.path, number);
     let file = dir.env.disk.open(&path)?;
     let len = file.len()?;
-    if torn::last_written(&*file, record::BEGIN_BYTES..len)?.is_some() {
-        return Ok(true);
-    }
-    if torn::last_written(&*file, 0..len)?.is_none() {
-        return Ok(false);
-    }
     let begun = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)
         .and_then(|segment| head(&segment, &mut Scan::new(&segment, len)));
     match begun {
         Ok(_) => Ok(true),
-        Err(Error::Damaged { .. }) => Ok(false),
+        Err(Error::Damaged { .. }) => Ok(torn::last_written(&*file, record::BEGIN_BYTES..len)?.is_some()),
         Err(failure) => Err(failure),
     }
 }

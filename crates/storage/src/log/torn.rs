@@ -126,6 +126,7 @@ pub(super) fn last_written(file: &dyn DiskFile, range: Range<u64>) -> Result<Opt
     let mut last = None;
     let mut at = range.start;
     let mut buffer = vec![0; usize::try_from(READ_BYTES.min(range.end.saturating_sub(at))).unwrap_or(0)];
+    let zeros = vec![0; buffer.len()];
     while at < range.end {
         let want = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buffer.len());
         let count = file.read_at(buffer.get_mut(..want).unwrap_or_default(), at)?;
@@ -133,6 +134,11 @@ pub(super) fn last_written(file: &dyn DiskFile, range: Range<u64>) -> Result<Opt
             break;
         }
         let read = buffer.get(..count).unwrap_or_default();
+        // Most of a segment was never written: comparing is many times faster than looking at each byte.
+        if zeros.get(..count) == Some(read) {
+            at += count as u64;
+            continue;
+        }
         if let Some(found) = read.iter().rposition(|byte| *byte != 0) {
             last = Some(at + found as u64 + 1);
         }

@@ -23,6 +23,7 @@ pub use read::StoreReader;
 pub use write::{SegmentUse, Store};
 
 use std::fmt;
+use types::limits::{STORE_BUFFER_BYTES, STORE_SEGMENT_BYTES};
 
 /// What a record is: the caller's number, 1 to 254.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +89,6 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     /// Large segments keep their number small; a mebibyte a write costs little memory and few calls.
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, buffer_bytes: 1 << 20 }
+        Self { segment_bytes: STORE_SEGMENT_BYTES, buffer_bytes: STORE_BUFFER_BYTES }
     }
 }
