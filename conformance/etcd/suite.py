@@ -57,6 +57,21 @@ def pattern(selection):
     return "/".join(f"^{re.escape(level)}$" for level in selection.split("/"))
 
 
+def package_directory(harness, suite, scratch):
+    """A working directory of this run's own that looks like the suite's package: its files, ../fixtures, ../../ sample file.
+
+    Tests leave things where they run (default.etcd), and the next server would find another's data there.
+    """
+    package = os.path.join(scratch, "h", "src", suite)
+    os.makedirs(package)
+    os.symlink(os.path.join(harness, "src", "fixtures"), os.path.join(scratch, "h", "src", "fixtures"))
+    os.symlink(os.path.join(harness, "etcd.conf.yml.sample"), os.path.join(scratch, "h", "etcd.conf.yml.sample"))
+    for name in os.listdir(os.path.join(harness, "src", suite)):
+        if not name.endswith((".go", ".etcd")):
+            os.symlink(os.path.join(harness, "src", suite, name), os.path.join(package, name))
+    return package
+
+
 class Outcome:
     """What one run showed: verdicts and reasons by test name, and when each test had its turn."""
 
@@ -119,9 +134,11 @@ def run(harness, suite, selection, bin_dir, out, timeout, prefix, path_first=Non
     """Runs one selection once; its raw output stays in out/logs. Returns an Outcome; every failure has a reason."""
     binary = os.path.join(harness, "testbin", suite + ".test")
     outcome = Outcome(selection)
+    harness = os.path.abspath(harness)
     # Not below out: unix sockets live here, and their paths may have 107 bytes.
-    scratch = tempfile.mkdtemp(prefix="etcd-test-")
-    env = dict(os.environ, TMPDIR=scratch, RESULTS_DIR=scratch, **(environment or {}))
+    scratch = tempfile.mkdtemp(prefix="et-")
+    os.mkdir(os.path.join(scratch, "t"))
+    env = dict(os.environ, TMPDIR=os.path.join(scratch, "t"), RESULTS_DIR=scratch, **(environment or {}))
     for name in [n for n in env if n.startswith(("ETCD_", "ETCDCTL_", "STRONGROOM_"))]:
         del env[name]
     if path_first:
@@ -133,7 +150,7 @@ def run(harness, suite, selection, bin_dir, out, timeout, prefix, path_first=Non
     started = time.time()
     with open(log_path, "wb") as log:
         child = subprocess.Popen(
-            prefix + args, cwd=os.path.join(harness, "src", suite), env=env, stdin=subprocess.DEVNULL,
+            prefix + args, cwd=package_directory(harness, suite, scratch), env=env, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         watchdog = threading.Timer(timeout + 20, child.kill)
         watchdog.start()
