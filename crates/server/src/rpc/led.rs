@@ -4,9 +4,11 @@
 //! than a refused request.
 
 use super::Services;
+use super::around::wants_leader;
 use super::status::Failure;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_stream::Stream;
 use tonic::Status;
@@ -15,29 +17,37 @@ use tonic::Status;
 const PATIENCE: u32 = 3;
 
 /// How long a stream's client bears having no leader: for ever, unless it asked not to.
-pub(super) struct Patience(Option<(Services, Interval, u32)>);
+pub(super) struct Patience(Option<Limited>);
+
+struct Limited {
+    has_leader: Box<dyn Fn() -> bool + Send>,
+    elections: Interval,
+    without: u32,
+}
 
 impl Patience {
     /// As the request's metadata say.
     pub(super) fn of<T>(services: &Services, request: &tonic::Request<T>) -> Self {
-        let wanted = request.metadata().get("hasleader").is_some_and(|value| value.as_bytes() == b"true");
-        Self(wanted.then(|| {
-            let period = services.limits().election_timeout.max(std::time::Duration::from_millis(1));
-            let mut interval = interval_at(Instant::now() + period, period);
-            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            (services.clone(), interval, 0)
-        }))
+        if !wants_leader(request.metadata().as_ref()) {
+            return Self(None);
+        }
+        let (election, services) = (services.limits().election_timeout, services.clone());
+        Self::limited(election, move || services.member().status().leader.is_some())
+    }
+
+    fn limited(election: Duration, has_leader: impl Fn() -> bool + Send + 'static) -> Self {
+        let election = election.max(Duration::from_millis(1));
+        let mut elections = interval_at(Instant::now() + election, election);
+        elections.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(Some(Limited { has_leader: Box::new(has_leader), elections, without: 0 }))
     }
 
     /// Whether it has run out.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((services, interval, without)) = &mut self.0 else { return false };
-        while interval.poll_tick(cx).is_ready() {
-            *without = match services.member().status().leader {
-                Some(_) => 0,
-                None => without.saturating_add(1),
-            };
-            if *without >= PATIENCE {
+        let Some(limited) = &mut self.0 else { return false };
+        while limited.elections.poll_tick(cx).is_ready() {
+            limited.without = if (limited.has_leader)() { 0 } else { limited.without.saturating_add(1) };
+            if limited.without >= PATIENCE {
                 return true;
             }
         }
@@ -71,5 +81,45 @@ where
             return Poll::Ready(Some(Err(Failure::NoLeader.into())));
         }
         Pin::new(stream).poll_next(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use tokio_stream::StreamExt;
+
+    const ELECTION: Duration = Duration::from_secs(1);
+
+    type Silent = tokio_stream::Pending<Result<(), Status>>;
+
+    /// A leader that comes back in time keeps the stream; three elections in a row without one end it, with the error that
+    /// makes a client look for another member, and it says so once.
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_outlives_two_elections_without_a_leader() {
+        let leads = Arc::new(AtomicBool::new(false));
+        let seen = leads.clone();
+        let patience = Patience::limited(ELECTION, move || seen.load(Ordering::SeqCst));
+        let mut led = Led::new(tokio_stream::pending() as Silent, patience);
+        let quiet = tokio::time::timeout(ELECTION * 5 / 2, led.next()).await;
+        assert!(quiet.is_err(), "two elections are borne");
+        leads.store(true, Ordering::SeqCst);
+        assert!(tokio::time::timeout(ELECTION * 10, led.next()).await.is_err(), "there is a leader");
+        leads.store(false, Ordering::SeqCst);
+        let began = Instant::now();
+        let status = led.next().await.unwrap().unwrap_err();
+        assert_eq!(status.message(), "etcdserver: no leader");
+        let waited = began.elapsed();
+        assert!(waited > ELECTION * 2 && waited <= ELECTION * 3, "{waited:?}");
+        assert!(led.next().await.is_none());
+    }
+
+    /// Who did not ask for a leader is never cut off.
+    #[tokio::test(start_paused = true)]
+    async fn without_asking_a_stream_goes_on() {
+        let mut led = Led::new(tokio_stream::pending() as Silent, Patience(None));
+        assert!(tokio::time::timeout(ELECTION * 100, led.next()).await.is_err());
     }
 }

@@ -93,6 +93,29 @@ async fn history_comes_before_news() {
     assert_eq!(seen, [(some("1"), None), (some("2"), some("1")), (some("3"), some("2"))]);
 }
 
+/// A key that one transaction deletes and writes again is a new key: etcd tells no pair before it, though there was one.
+#[tokio::test]
+async fn a_key_made_anew_has_no_past() {
+    let rig = Rig::new(Policy::Open);
+    let caller = rig.anonymous();
+    put(&caller, "w", "1").await;
+    let op = |request| pb::RequestOp { request: Some(request) };
+    // From the key on: the one deletion that may stand beside a put of what it deletes.
+    let delete = pb::DeleteRangeRequest { key: "w".into(), range_end: "\0".into(), prev_kv: false };
+    let again = pb::PutRequest { key: "w".into(), value: "2".into(), ..Default::default() };
+    let success = vec![
+        op(pb::request_op::Request::RequestDeleteRange(delete)),
+        op(pb::request_op::Request::RequestPut(again)),
+    ];
+    caller.kv().txn(pb::TxnRequest { success, ..Default::default() }).await.unwrap();
+    let mut stream = Stream::open(&caller).await;
+    stream.create(pb::WatchCreateRequest { start_revision: 3, prev_kv: true, ..create("w") }).await;
+    assert!(stream.answer().await.created);
+    let events = stream.answer().await.events;
+    let seen: Vec<_> = events.iter().map(|event| (event.r#type, event.prev_kv.is_some())).collect();
+    assert_eq!(seen, [(1, true), (0, false)]);
+}
+
 /// A watch from forgotten history is told in two answers that clients know, and the stream stays.
 #[tokio::test]
 async fn a_compacted_start_is_told_in_two_answers() {
