@@ -8,6 +8,9 @@ use env::DiskFile;
 use seal::{Purpose, Sealer};
 use std::sync::Arc;
 
+/// The smallest segment that a start makes do with.
+const START_BYTES_MIN: u64 = 1024;
+
 /// Space reserved for a segment; all zeros, not part of the log yet.
 #[derive(Debug)]
 pub(super) struct Reserved {
@@ -24,6 +27,17 @@ pub(super) fn reserve(dir: &Dir, number: u32, bytes: u64) -> Result<Reserved, Er
     })?;
     dir.env.disk.sync_dir(&dir.path.join(names::LOG))?;
     Ok(Reserved { number, bytes, file })
+}
+
+/// Reserves up to `bytes`, less on a nearly full disk: a member must be able to start on one, to free space.
+pub(super) fn reserve_what_there_is(dir: &Dir, number: u32, bytes: u64) -> Result<Reserved, Error> {
+    let mut bytes = bytes;
+    loop {
+        match reserve(dir, number, bytes) {
+            Err(Error::NoSpace { .. }) if bytes / 2 >= START_BYTES_MIN => bytes /= 2,
+            outcome => return outcome,
+        }
+    }
 }
 
 impl Reserved {

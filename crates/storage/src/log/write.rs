@@ -122,12 +122,12 @@ impl LogWriter {
         let head = Head { predecessor: (number, found.last_extent), hard_state, base: last };
         let next = number.saturating_add(1);
         let mut buffer = Vec::new();
-        let reserved = create::reserve(&dir, next, options.segment_bytes)?;
-        let (sealer, segment) = reserved.begin(&dir, &head, &mut buffer)?;
         if let Some(inherited) = found.segments.last() {
-            // What is beyond is dead now; its space is given back.
+            // What is beyond is zeros, or the torn end of a batch that nobody was told of. Its space may be all there is.
             inherited.file.file.set_len(found.last_extent.length)?;
         }
+        let reserved = create::reserve_what_there_is(&dir, next, options.segment_bytes)?;
+        let (sealer, segment) = reserved.begin(&dir, &head, &mut buffer)?;
         let segment = Arc::new(segment);
         let older = found.segments.iter().map(|inherited| (inherited.number, inherited.base)).collect();
         let files = found.segments.iter().map(|inherited| (inherited.number, inherited.file.clone()));
@@ -137,10 +137,10 @@ impl LogWriter {
         let writer = Self {
             shared,
             options,
-            current: Current { number: next, base: last, capacity: options.segment_bytes, sealer, segment },
+            current: Current { number: next, base: last, capacity: reserved.bytes, sealer, segment },
             older,
             spare: None,
-            is_short_of_space: false,
+            is_short_of_space: reserved.bytes < options.segment_bytes,
             is_unsynced: false,
             synced: LogPosition { segment: next, offset: record::BEGIN_BYTES },
             is_poisoned: false,

@@ -260,6 +260,29 @@ fn a_full_disk_shows_ahead_and_does_not_poison() {
     assert_eq!(all_entries(&world.live().unwrap().reader), some(1..=last + 20, 1));
 }
 
+/// A member starts on a full disk, with a smaller segment, says that it is short of space, and has all its entries: etcd
+/// does not come up again then.
+#[test]
+fn a_start_on_a_full_disk_makes_do_with_less() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    for i in 1..=6 {
+        append(&mut life.writer, &some(i..=i, 1)).unwrap();
+    }
+    drop(life);
+    let used: u64 = world.disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    world.disk.set_capacity(Some(used));
+    let mut life = world.live().unwrap();
+    assert_eq!(all_entries(&life.reader), some(1..=6, 1));
+    assert!(life.writer.is_short_of_space());
+    append(&mut life.writer, &some(7..=7, 1)).unwrap();
+    drop(life);
+    world.disk.set_capacity(None);
+    let life = world.live().unwrap();
+    assert_eq!(all_entries(&life.reader), some(1..=7, 1));
+    assert!(!life.writer.is_short_of_space());
+}
+
 /// A batch larger than a segment gets a segment of its size.
 #[test]
 fn a_large_batch_gets_a_large_segment() {
