@@ -5,9 +5,6 @@ use server::config::{Exit, Severity, Surroundings, etcd};
 use server::{log, run};
 use std::process::ExitCode;
 
-/// The program's version, as etcd's compatible release says it; for the first log line.
-const VERSION: &str = run::ETCD_VERSION;
-
 pub(crate) fn run() -> ExitCode {
     let config = match etcd::configure(&Surroundings::of_process(1)) {
         Ok(config) => config,
@@ -17,8 +14,8 @@ pub(crate) fn run() -> ExitCode {
         eprintln!("etcd: {error}");
         return ExitCode::FAILURE;
     }
-    let summary: Vec<_> = config.summary.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
-    tracing::info!(version = VERSION, settings = summary.join(","), "starting an etcd server");
+    let summary = config.summary.iter().map(|(name, value)| (*name, value.clone()));
+    log::with_fields(Severity::Info, "starting an etcd server", summary);
     match run::start(&config, &Env::real()).and_then(run::Started::until_stopped) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

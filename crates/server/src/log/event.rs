@@ -1,5 +1,7 @@
 //! The lines that etcd's own tests, and people's scripts, wait for: their texts and fields are an interface.
 
+use crate::config::Severity;
+
 /// The member takes requests now.
 pub fn ready() {
     tracing::info!("ready to serve client requests");
@@ -36,4 +38,20 @@ pub fn serving_metrics(address: &str) {
 /// The peer listener serves.
 pub fn listening_for_peers(address: &str) {
     tracing::info!(address, "serving peer traffic");
+}
+
+/// A line whose fields are known only while running: the notes of the settings, and etcd's line of all settings.
+pub fn with_fields<'a>(
+    severity: Severity,
+    message: &str,
+    fields: impl IntoIterator<Item = (&'a str, serde_json::Value)>,
+) {
+    let fields: serde_json::Map<_, _> =
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let spliced = serde_json::Value::Object(fields).to_string();
+    let spliced = spliced.as_str();
+    match severity {
+        Severity::Info => tracing::info!(spliced, "{message}"),
+        Severity::Warn => tracing::warn!(spliced, "{message}"),
+    }
 }

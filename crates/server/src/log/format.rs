@@ -30,6 +30,10 @@ pub enum Colours {
     Off,
 }
 
+/// The field whose text is an object of fields that are known only while running; only [`super::event::with_fields`]
+/// writes it.
+pub(super) const SPLICED: &str = "spliced";
+
 /// An event's fields, in order; the message apart.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
@@ -45,6 +49,17 @@ impl Fields {
                 self.fields.push((name, value.clone()));
             }
         }
+    }
+
+    /// The fields in order, those that were spliced in among them.
+    fn flat(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.fields.iter().flat_map(|(name, value)| match value {
+            Value::Object(spliced) if *name == SPLICED => {
+                Box::new(spliced.iter().map(|(name, value)| (name.as_str(), value)))
+                    as Box<dyn Iterator<Item = (&str, &Value)>>
+            }
+            value => Box::new(std::iter::once((*name, value))),
+        })
     }
 
     fn put(&mut self, field: &Field, value: Value) {
@@ -65,6 +80,11 @@ impl Visit for Fields {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == SPLICED
+            && let Ok(spliced @ Value::Object(_)) = serde_json::from_str(value)
+        {
+            return self.put(field, spliced);
+        }
         self.put(field, Value::String(value.to_owned()));
     }
 
@@ -107,7 +127,7 @@ fn json(metadata: &Metadata<'_>, fields: &Fields, now: SystemTime) -> String {
         quoted(&caller(metadata)),
         quoted(&fields.message),
     );
-    for (name, value) in &fields.fields {
+    for (name, value) in fields.flat() {
         // Writing to a String cannot fail, here and below.
         let _ = write!(line, ",{}:{value}", quoted(name));
     }
@@ -119,7 +139,7 @@ fn console(metadata: &Metadata<'_>, fields: &Fields, now: SystemTime) -> String 
     let message = visible(&fields.message);
     let mut line = format!("{}\t{}\t{}\t{message}", Timestamp(now), level(metadata), caller(metadata));
     let mut separator = "\t{";
-    for (name, value) in &fields.fields {
+    for (name, value) in fields.flat() {
         let _ = write!(line, "{separator}{}: {value}", quoted(name));
         separator = ", ";
     }
@@ -142,9 +162,9 @@ fn human(metadata: &Metadata<'_>, fields: &Fields, now: SystemTime, colours: Col
     let clock = ts.get(11..19).unwrap_or_default();
     let mut line = format!("{} {} {}", paint("2", clock), paint(code, word), visible(&fields.message));
     let mut hint = None;
-    for (name, value) in &fields.fields {
+    for (name, value) in fields.flat() {
         let text = value.as_str().map_or_else(|| value.to_string(), visible);
-        if *name == "hint" {
+        if name == "hint" {
             hint = Some(text);
         } else {
             let text = if text.contains(' ') || text.is_empty() { format!("{text:?}") } else { text };

@@ -134,3 +134,20 @@ fn a_log_file_is_appended_to_and_private() {
     let missing = Output::File(directory.path().join("no/such/log"));
     assert!(matches!(missing.open(), Err(Error::Open { .. })));
 }
+
+/// Fields that are known only while running stand in the line like others: etcd's tests look for `"name":value` in it.
+#[test]
+fn fields_known_late_stand_in_the_line() {
+    let fields =
+        || [("snapshot-catchup-entries", 1000.into()), ("a", "x \"y\"\n".into()), ("hint", "do it".into())];
+    let say = |_: &Control| with_fields(crate::config::Severity::Warn, "settings {}", fields());
+    let text = said(Level::Info, Format::Json, say);
+    assert!(
+        text.contains("\"msg\":\"settings {}\"") && text.contains("\"snapshot-catchup-entries\":1000"),
+        "{text}"
+    );
+    let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&line["a"], line["level"].as_str()), (&"x \"y\"\n".into(), Some("warn")));
+    let human = said(Level::Info, Format::Human(Colours::Off), say);
+    assert!(human.contains("hint: do it") && human.lines().count() == 2, "{human}");
+}

@@ -9,6 +9,7 @@ use super::files::{self, CERTIFICATE_MODE, KEY_MODE};
 use super::issue::{self, Issued, Of, Signer};
 use super::made::{self, Role};
 use super::{Error, foreign};
+use crate::config::Note;
 use env::WallTime;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,7 @@ impl Authority {
             let issued = issue::leaf(role, common_name, names, &by, now)?;
             let path = made::certificate(&self.dir, role);
             self.keep(&path, &made::key(&self.dir, role), &issued)?;
-            let about = foreign::about(&issued.certificate, &path).map_err(broken(&path))?;
+            let about = foreign::about(&issued.certificate).map_err(broken(&path))?;
             renewed.push(Renewed { role, path, not_after: about.not_after });
         }
         Ok(renewed)
@@ -143,7 +144,37 @@ impl Authority {
             }
         };
         let missing = || Error::Missing { path: key_path.clone(), why: "certificates are issued with it" };
-        self.signer(&path, &key_path, &certificate, now)?.ok_or_else(missing)
+        let issuer = self.signer(&path, &key_path, &certificate, now)?.ok_or_else(missing)?;
+        let about = foreign::about(&certificate).map_err(broken(&path))?;
+        if !is_late(&about, now) {
+            return Ok(issuer);
+        }
+        // Without the root's key the issuer is good until its end; `notes` says so in time.
+        let (Some(root), Some(key)) = (self.root(now)?, files::key(&key_path)?) else { return Ok(issuer) };
+        let again = issue::issuer_again(&about.common_name, &key, &root, now)?;
+        files::write(&path, &again, CERTIFICATE_MODE)?;
+        self.signer(&path, &key_path, &again, now)?.ok_or_else(missing)
+    }
+
+    /// What an operator must do about this authority, for the log at start.
+    ///
+    /// # Errors
+    /// A certificate cannot be read.
+    pub fn notes(&self, now: WallTime) -> Result<Vec<Note>, Error> {
+        let mut notes = Vec::new();
+        for path in [made::root(&self.dir), made::client_ca(&self.dir), made::peer_ca(&self.dir)] {
+            let Some(certificate) = files::certificate(&path)? else { continue };
+            let about = foreign::about(&certificate).map_err(broken(&path))?;
+            if is_late(&about, now) {
+                notes.push(
+                    Note::warn("a certificate of the member's authority ends in some years, and cannot be renewed by itself")
+                        .with("certificate", path.display().to_string())
+                        .with("not-after", issue::shown(about.not_after))
+                        .with("hint", "put root.key back for one start, which renews the issuers; a root that ends asks for a new authority"),
+                );
+            }
+        }
+        Ok(notes)
     }
 
     fn signer(
@@ -153,7 +184,7 @@ impl Authority {
         certificate: &str,
         now: WallTime,
     ) -> Result<Option<Signer>, Error> {
-        let about = foreign::about(certificate, path).map_err(broken(path))?;
+        let about = foreign::about(certificate).map_err(broken(path))?;
         if about.not_after < i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX) {
             let ended = issue::shown(about.not_after);
             return Err(Error::Ended {
@@ -179,7 +210,7 @@ impl Authority {
     fn leaf(&self, role: Role) -> Result<Option<Leaf>, Error> {
         let path = made::certificate(&self.dir, role);
         let Some(certificate) = files::certificate(&path)? else { return Ok(None) };
-        let about = foreign::about(&certificate, &path).map_err(broken(&path))?;
+        let about = foreign::about(&certificate).map_err(broken(&path))?;
         let key_path = made::key(&self.dir, role);
         let fits = match files::key(&key_path)? {
             None => false,
@@ -204,6 +235,12 @@ impl Authority {
         files::write(key_path, &issued.key, KEY_MODE)?;
         files::write(path, &issued.certificate, CERTIFICATE_MODE)
     }
+}
+
+/// Whether two thirds of a certificate's life are over.
+fn is_late(about: &foreign::About, now: WallTime) -> bool {
+    let third = about.not_after.saturating_sub(about.not_before) / 3;
+    i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX) >= about.not_after.saturating_sub(third)
 }
 
 struct Leaf {

@@ -6,19 +6,19 @@ use crate::tls::{self, Source};
 use env::WallTime;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::Path;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// What is worth knowing of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct About {
+    pub(super) common_name: String,
     pub(super) names: Vec<String>,
     pub(super) not_before: i64,
     pub(super) not_after: i64,
 }
 
 /// The first certificate in a PEM text.
-pub(super) fn about(pem: &str, _path: &Path) -> Result<About, String> {
+pub(super) fn about(pem: &str) -> Result<About, String> {
     let der = first(pem)?;
     let (_, certificate) =
         X509Certificate::from_der(&der).map_err(|error| format!("it cannot be parsed: {error}"))?;
@@ -26,7 +26,9 @@ pub(super) fn about(pem: &str, _path: &Path) -> Result<About, String> {
     let names =
         names.map_or_else(Vec::new, |names| names.value.general_names.iter().filter_map(written).collect());
     let validity = certificate.validity();
+    let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
     Ok(About {
+        common_name: common_name.unwrap_or_default().to_owned(),
         names,
         not_before: validity.not_before.timestamp(),
         not_after: validity.not_after.timestamp(),
@@ -124,7 +126,7 @@ pub fn check(settings: &tls::Settings, now: WallTime) -> Vec<Problem> {
     }
     if let Some(source) = &settings.client_ca
         && let Some(pem) = text(source, "client CA", &mut problems)
-        && let Err(why) = about(&pem, Path::new(""))
+        && let Err(why) = about(&pem)
     {
         let hint = "name the PEM file of the CA that issues the clients' certificates";
         problems.push(Problem::at_start(format!("client CA {}: {why}", source.name()), hint));
@@ -133,7 +135,7 @@ pub fn check(settings: &tls::Settings, now: WallTime) -> Vec<Problem> {
 }
 
 fn wrong_certificate(name: &str, pem: &str, now: WallTime) -> Option<Problem> {
-    let about = match about(pem, Path::new(name)) {
+    let about = match about(pem) {
         Ok(about) => about,
         Err(why) => {
             let hint = "name the PEM file of the certificate, its chain behind it";

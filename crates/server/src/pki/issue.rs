@@ -61,13 +61,34 @@ pub(super) fn root(mark: &str, now: WallTime) -> Result<Issued, Error> {
 
 /// A new issuer below the root.
 pub(super) fn issuer(of: Of, mark: &str, root: &Signer, now: WallTime) -> Result<Issued, Error> {
-    let mut params = authority(&format!("strongroom {} {mark}", of.name()), 0);
+    let key = new_key()?;
+    let certificate = issuer_certificate(&format!("strongroom {} {mark}", of.name()), &key, root, now)?;
+    Ok(Issued { certificate, key: pem(&key) })
+}
+
+/// The same issuer for five more years: same name, same key, so that all it has issued stays good.
+pub(super) fn issuer_again(
+    common_name: &str,
+    key: &str,
+    root: &Signer,
+    now: WallTime,
+) -> Result<String, Error> {
+    let key = KeyPair::from_pem(key).map_err(make("an issuer's certificate"))?;
+    issuer_certificate(common_name, &key, root, now)
+}
+
+fn issuer_certificate(
+    common_name: &str,
+    key: &KeyPair,
+    root: &Signer,
+    now: WallTime,
+) -> Result<String, Error> {
+    let mut params = authority(common_name, 0);
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     valid(&mut params, now, ISSUER_LIFE, Some(root.not_after));
-    let key = new_key()?;
-    let certificate = params.signed_by(&key, &root.issuer).map_err(make("an issuer's certificate"))?;
-    Ok(Issued { certificate: certificate.pem(), key: pem(&key) })
+    let certificate = params.signed_by(key, &root.issuer).map_err(make("an issuer's certificate"))?;
+    Ok(certificate.pem())
 }
 
 /// A new leaf; its file carries the issuer's certificate behind it.

@@ -1,3 +1,5 @@
+//! The authority on a real disk, with handshakes in memory: who gets in, who does not, and what survives an accident.
+
 use super::made::{Role, certificate, client_ca, key, peer_ca, root};
 use super::*;
 use crate::tls::{self, Clients, Source, Version};
@@ -329,6 +331,29 @@ fn the_root_key_may_be_offline() {
     fs::remove_file(root(&place.dir)).unwrap();
     let error = Authority::open(&place.dir, "host1", &names(), now()).unwrap_err();
     assert!(matches!(error, Error::Missing { .. }), "a new root would lock every client out: {error}");
+}
+
+/// Issuers are renewed while they are good, under the same key: what they issued stays good, and clients notice nothing.
+#[test]
+fn issuers_are_renewed_under_the_same_key() {
+    let four_years = -4 * 365;
+    let place = made_at(days_from_now(four_years));
+    let dir = &place.dir;
+    let (old_key, old) = (fs::read(dir.join("clients.key")).unwrap(), fs::read(client_ca(dir)).unwrap());
+    let offline = dir.join("offline.key");
+    fs::rename(dir.join("root.key"), &offline).unwrap();
+    let authority = open(dir, now());
+    assert_eq!(fs::read(client_ca(dir)).unwrap(), old, "without the root's key it stays");
+    assert_eq!(authority.notes(now()).unwrap().len(), 2, "and a note says so");
+    let listener = server(dir, Role::Server, client_ca(dir));
+    fs::rename(&offline, dir.join("root.key")).unwrap();
+    let administrator = client(dir, &root(dir), Some(Role::Administrator));
+    fs::remove_file(certificate(dir, Role::Server)).unwrap();
+    let authority = open(dir, now());
+    assert_eq!(authority.notes(now()).unwrap(), []);
+    assert_ne!(fs::read(client_ca(dir)).unwrap(), old);
+    assert_eq!(fs::read(dir.join("clients.key")).unwrap(), old_key);
+    assert_eq!(handshake(&listener, administrator, "localhost"), Ok(()), "issued before, good after");
 }
 
 /// Loose modes, damage and mixed-up files are refused with the file's name and the way out.

@@ -9,7 +9,7 @@
 mod auto_compaction;
 mod data;
 
-use crate::config::{Config, Note, Personality, Problem, Security, Serves, Severity};
+use crate::config::{Config, Note, Personality, Problem, Security, Serves};
 use crate::http::gateway::Gateway;
 use crate::http::{self, OfMember, Router};
 use crate::log::{self, Secured};
@@ -163,6 +163,7 @@ fn authority(config: &Config, env: &Env) -> Result<Option<Authority>, Failure> {
     let (authority, renewed) =
         Authority::open(&config.pki.dir, &config.name, &config.pki.names, env.clock.wall())?;
     renewed.iter().for_each(tell_renewed);
+    authority.notes(env.clock.wall())?.iter().for_each(tell);
     Ok(Some(authority))
 }
 
@@ -329,12 +330,11 @@ fn listen_limits(config: &Config) -> listen::Limits {
 
 /// Says a note of the configuration.
 pub fn tell(note: &Note) {
-    let fields =
-        note.fields.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
-    match note.severity {
-        Severity::Info => tracing::info!(fields, "{}", note.message),
-        Severity::Warn => tracing::warn!(fields, "{}", note.message),
-    }
+    log::with_fields(
+        note.severity,
+        &note.message,
+        note.fields.iter().map(|(name, value)| (*name, value.clone())),
+    );
 }
 
 fn tell_about(data: &data::Data) {

@@ -1,3 +1,5 @@
+//! The etcd personality against what a real etcd answers, and against its promises.
+
 use super::*;
 use crate::config::{Listener, Security, Serves, Severity, Url};
 use crate::listen::Address;

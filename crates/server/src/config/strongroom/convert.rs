@@ -304,7 +304,8 @@ fn listeners(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -> Serv
 }
 
 fn uses(tls: &tls::Settings, pki: &Path) -> bool {
-    matches!(&tls.certificate, Source::File(path) if path.starts_with(pki))
+    let made = |source: &Source| matches!(source, Source::File(path) if path.starts_with(pki));
+    made(&tls.certificate) || tls.client_ca.as_ref().is_some_and(made)
 }
 
 fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -> tls::Settings {

@@ -1,3 +1,5 @@
+//! The strongroom personality: what its settings do, and that nothing lowers security unasked.
+
 use super::*;
 use crate::config::{AutoCompaction, Rollback, Security, Serves, Severity};
 use crate::tls::{Clients, Source, Version};
