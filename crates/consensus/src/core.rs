@@ -3,14 +3,19 @@
 //! Asynchronous form of the library: a [`Ready`] is taken, its entries are written while more is proposed, and
 //! [`Consensus::persisted`] tells when they are durable. At most one `Ready` with something to write is out at a time; what
 //! is proposed meanwhile goes into the next, which is the group commit.
+//!
+//! Invariants: the library forgets the entries of a `Ready` only at the next call that may change something, when the log
+//! shows them; an election timeout is never the library's own draw when time passes; nothing leaves after the log failed.
 
+use crate::admit::admit;
+use crate::confchange::{self, Change};
 use crate::error::Error;
 use crate::log::{Bridge, LogRead};
-use crate::words::{ConfState, Entry, EntryKind, HardState, Message};
+use crate::words::{ConfState, Entry, HardState, Message};
 use bytes::Bytes;
-use prost::Message as _;
 use raft::{RawNode, StateRole};
 use raft_proto::eraftpb as pb;
+use std::cell::RefCell;
 use types::{LogIndex, MemberId, Term};
 
 /// How a member takes part.
@@ -95,29 +100,43 @@ pub struct Position {
 /// The machine.
 pub struct Consensus<L: LogRead> {
     node: RawNode<Bridge<L>>,
+    /// What was handed out last, until the library may forget it.
+    handed_out: Option<raft::Ready>,
     random: Box<dyn FnMut() -> u64 + Send>,
     election_ticks: usize,
-    timeout: usize,
 }
 
 impl<L: LogRead> Consensus<L> {
     /// A machine over a log. `random` is where election timeouts come from.
     ///
     /// # Errors
-    /// The store has applied more than the log holds, or the settings contradict themselves.
+    /// Log and store do not meet, or the settings contradict themselves.
     pub fn new(settings: Settings, log: L, random: Box<dyn FnMut() -> u64 + Send>) -> Result<Self, Error> {
-        let last = log.last_index();
-        if settings.applied > last {
-            return Err(Error::AppliedBeyondLog { applied: settings.applied, last });
+        let (first, last, applied) = (log.first_index(), log.last_index(), settings.applied);
+        if applied > last {
+            return Err(Error::AppliedBeyondLog { applied, last });
         }
-        // The library panics when told of more applied than committed; what was applied was committed.
-        let commit = settings.hard_state.commit.max(settings.applied).min(last);
+        if applied.next() < first {
+            return Err(Error::AppliedBeforeLog { applied, first });
+        }
+        if settings.member.0 == raft::INVALID_ID {
+            return Err(Error::Start("member 0 is nobody".into()));
+        }
+        if !confchange::is_consistent(&settings.conf_state.0) {
+            return Err(Error::Start("the configuration contradicts itself".into()));
+        }
+        // The library panics when told of more applied than committed; what was applied was committed. A commit beyond
+        // the log is left by a crash between the two halves of a write that nobody relied on.
+        let commit = settings.hard_state.commit.max(applied).min(last);
         let hard_state = HardState { commit, ..settings.hard_state };
         let config = raft::Config {
             id: settings.member.0,
             election_tick: settings.election_ticks,
             heartbeat_tick: settings.heartbeat_ticks,
-            applied: settings.applied.0,
+            // The library's own draws come from a range so wide that each can be told from ours, which replace them.
+            min_election_tick: settings.election_ticks,
+            max_election_tick: usize::MAX,
+            applied: applied.0,
             max_size_per_msg: MESSAGE_BYTES_MAX,
             max_inflight_msgs: MESSAGES_INFLIGHT_MAX,
             max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
@@ -126,28 +145,30 @@ impl<L: LogRead> Consensus<L> {
             pre_vote: true,
             ..raft::Config::default()
         };
-        let bridge = Bridge { log, hard_state, conf_state: settings.conf_state };
+        let broken = RefCell::default();
+        let bridge = Bridge { log, hard_state, conf_state: settings.conf_state, broken };
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, bridge, &logger).map_err(|error| Error::Start(error.to_string()))?;
-        let mut consensus = Self { node, random, election_ticks: settings.election_ticks, timeout: 0 };
-        consensus.draw_timeout();
-        Ok(consensus)
+        Ok(Self { node, handed_out: None, random, election_ticks: settings.election_ticks })
     }
 
     /// Time passes.
     pub fn tick(&mut self) {
-        self.node.tick();
+        self.finish();
         self.draw_timeout();
+        self.node.tick();
     }
 
     /// Wants to lead now, without waiting for the timeout.
     ///
     /// # Errors
-    /// The library's.
+    /// [`Error::NoVoter`] when it has no vote; the library's.
     pub fn campaign(&mut self) -> Result<(), Error> {
-        self.node.campaign()?;
-        self.draw_timeout();
-        Ok(())
+        self.finish();
+        if !self.node.raft.promotable() {
+            return Err(Error::NoVoter(MemberId(self.node.raft.id)));
+        }
+        Ok(self.node.campaign()?)
     }
 
     /// Proposes an entry.
@@ -173,6 +194,7 @@ impl<L: LogRead> Consensus<L> {
     }
 
     fn propose_entry(&mut self, entry: pb::Entry) -> Result<(), Error> {
+        self.finish();
         let mut message = pb::Message { from: self.node.raft.id, entries: vec![entry], ..Default::default() };
         message.set_msg_type(pb::MessageType::MsgPropose);
         match self.node.raft.step(message) {
@@ -187,56 +209,49 @@ impl<L: LogRead> Consensus<L> {
     /// # Errors
     /// [`Error::MessageRefused`] for what no honest member sends; the library's for what it cannot use now.
     pub fn step(&mut self, message: Message) -> Result<(), Error> {
-        self.admit(&message.0)?;
-        self.node.step(message.0)?;
-        self.draw_timeout();
-        Ok(())
+        self.finish();
+        let refused = |why| Error::MessageRefused { from: message.from(), why };
+        admit(&self.node.raft, &message.0).map_err(refused)?;
+        Ok(self.node.step(message.0)?)
     }
 
-    /// Refuses what would make the library panic or act for somebody else.
-    fn admit(&self, message: &pb::Message) -> Result<(), Error> {
-        let from = MemberId(message.from);
-        let refused = |why| Err(Error::MessageRefused { from, why });
-        if message.to != self.node.raft.id {
-            return refused("it is for another member");
-        }
-        if message.from == self.node.raft.id || message.from == raft::INVALID_ID {
-            return refused("nobody else sent it");
-        }
-        if raft::raw_node::is_local_msg(message.get_msg_type()) {
-            return refused("such a message never leaves a member");
-        }
-        let last = self.node.raft.raft_log.last_index();
-        let commit_is_taken = message.get_msg_type() == pb::MessageType::MsgHeartbeat;
-        if commit_is_taken && message.commit > last && message.term >= self.node.raft.term {
-            return refused("its commit lies beyond the log");
-        }
-        Ok(())
-    }
-
-    /// Asks for a linearizable read; the answer comes in [`Ready::reads`] with this context. It may be dropped without a
-    /// word before the leader's first commit: ask again.
+    /// Asks for a linearizable read; the answer comes in [`Ready::reads`] with this context, which must not be empty nor
+    /// the same as one that waits. It may be dropped without a word, as before the leader's first commit: ask again.
     pub fn read_index(&mut self, context: Bytes) {
+        self.finish();
         self.node.read_index(context.to_vec());
     }
 
     /// Hands leadership to another voter.
     pub fn transfer_leader(&mut self, to: MemberId) {
+        self.finish();
         self.node.transfer_leader(to.0);
     }
 
     /// What is to be done now; nothing if there is nothing.
+    ///
+    /// # Panics
+    /// When the log could not be read: see [`Consensus::try_ready`].
     pub fn ready(&mut self) -> Option<Ready> {
-        if !self.node.has_ready() {
-            return None;
-        }
-        let mut ready = self.node.ready();
+        self.try_ready().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What is to be done now; nothing if there is nothing.
+    ///
+    /// # Errors
+    /// [`Error::Log`] once the log could not be read; the machine is of no further use.
+    pub fn try_ready(&mut self) -> Result<Option<Ready>, Error> {
+        self.finish();
+        self.check_log()?;
+        let ready = self.node.has_ready().then(|| self.node.ready());
+        self.check_log()?;
+        let Some(mut ready) = ready else { return Ok(None) };
         let messages = |messages: Vec<pb::Message>| messages.into_iter().map(Message).collect();
         let out = Ready {
             number: ready.number(),
             hard_state: ready.hs().map(HardState::from_library),
-            entries: ready.entries().iter().cloned().map(Entry::from_library).collect(),
             must_sync: ready.must_sync(),
+            entries: ready.take_entries().into_iter().map(Entry::from_library).collect(),
             committed: ready.take_committed_entries().into_iter().map(Entry::from_library).collect(),
             messages: messages(ready.take_messages()),
             persisted_messages: messages(ready.take_persisted_messages()),
@@ -246,42 +261,54 @@ impl<L: LogRead> Consensus<L> {
                 .map(|read| (Bytes::from(read.request_ctx), LogIndex(read.index)))
                 .collect(),
         };
-        self.node.advance_append_async(ready);
-        Some(out)
+        self.handed_out = Some(ready);
+        Ok(Some(out))
+    }
+
+    fn check_log(&self) -> Result<(), Error> {
+        let broken = self.node.raft.raft_log.store.broken.borrow();
+        broken.as_ref().map_or(Ok(()), |error| Err(Error::Log(error.clone())))
+    }
+
+    /// Lets the library forget what was handed out last: from now on the log shows it.
+    fn finish(&mut self) {
+        if let Some(ready) = self.handed_out.take() {
+            self.node.advance_append_async(ready);
+        }
     }
 
     /// What the `Ready` of this number (and all before it) had to write is durable.
     pub fn persisted(&mut self, number: u64) {
+        self.finish();
         self.node.on_persist_ready(number);
     }
 
     /// Everything up to this index was applied.
+    ///
+    /// # Panics
+    /// When it was never handed out as committed.
     pub fn applied(&mut self, index: LogIndex) {
+        self.finish();
         self.node.advance_apply_to(index.0);
     }
 
     /// Makes a committed configuration entry take effect here; answers the configuration after it. An entry that
-    /// changes no configuration (etcd's "update") leaves it.
+    /// changes no configuration (etcd's "update") leaves it. A leader that has no vote after it leads no more.
     ///
     /// # Errors
-    /// [`Error::Configuration`] when it cannot be read or the configuration would be left without voters.
+    /// [`Error::Configuration`] when it cannot be understood or the configuration would be left without voters.
     pub fn apply_conf_change(&mut self, entry: &Entry) -> Result<ConfState, Error> {
-        let unreadable = |_| Error::Configuration(format!("entry {} cannot be read", entry.index));
-        let changed = match entry.kind {
-            EntryKind::Normal => return Err(Error::Configuration(format!("entry {} is none", entry.index))),
-            EntryKind::ConfChange => {
-                let change = pb::ConfChange::decode(entry.data.clone()).map_err(unreadable)?;
-                if pb::ConfChangeType::try_from(change.change_type).is_err() {
-                    return Ok(self.conf_state());
-                }
-                self.node.apply_conf_change(&change)
-            }
-            EntryKind::ConfChangeV2 => {
-                let change = pb::ConfChangeV2::decode(entry.data.clone()).map_err(unreadable)?;
-                self.node.apply_conf_change(&change)
-            }
+        let Change::Changes(change) = confchange::decode(entry)? else {
+            return Ok(self.conf_state());
         };
-        changed.map(ConfState).map_err(|error| Error::Configuration(error.to_string()))
+        let changed = self.node.apply_conf_change(&change);
+        let changed = changed.map_err(|error| Error::Configuration(error.to_string()))?;
+        let raft = &mut self.node.raft;
+        if raft.state == StateRole::Leader && !raft.promotable() {
+            // The library leaves it a leader without progress of its own, and panics at its next write.
+            raft.become_follower(raft.term, raft::INVALID_ID);
+        }
+        Ok(ConfState(changed))
     }
 
     /// The configuration in force.
@@ -318,15 +345,21 @@ impl<L: LogRead> Consensus<L> {
         &self.node.raft.raft_log.store.log
     }
 
-    /// Replaces the election timeout that the library drew with one from our own source, after each reset.
+    /// How far the log is known to be applied.
+    #[must_use]
+    pub fn applied_index(&self) -> LogIndex {
+        LogIndex(self.node.raft.raft_log.applied)
+    }
+
+    /// Replaces the election timeout that the library drew since time last passed with one from our own source. Only
+    /// the passing of time looks at the timeout; ours are below twice the least, the library's practically never.
     fn draw_timeout(&mut self) {
-        if self.node.raft.randomized_election_timeout() == self.timeout {
+        if self.node.raft.randomized_election_timeout() < self.election_ticks.saturating_mul(2) {
             return;
         }
         let spread = self.election_ticks.max(1) as u64;
         let extra = usize::try_from((self.random)() % spread).unwrap_or(0);
-        self.timeout = self.election_ticks + extra;
-        self.node.raft.set_randomized_election_timeout(self.timeout);
+        self.node.raft.set_randomized_election_timeout(self.election_ticks.saturating_add(extra));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why consensus does not do what it was asked.
 
+use crate::log::LogError;
 use types::{LogIndex, MemberId};
 
 /// A refusal or a contradiction.
@@ -28,6 +29,20 @@ pub enum Error {
         /// The log's last index.
         last: LogIndex,
     },
+    /// The log has let go of entries that the store has not applied: their effects are nowhere.
+    #[error("the store has applied up to {applied}, but the log begins at {first}")]
+    AppliedBeforeLog {
+        /// The store's consistent index.
+        applied: LogIndex,
+        /// The log's first index.
+        first: LogIndex,
+    },
+    /// The log cannot be read any more; the machine does nothing further.
+    #[error("log: {0}")]
+    Log(LogError),
+    /// The member has no vote, so it cannot lead.
+    #[error("member {0} is no voter")]
+    NoVoter(MemberId),
     /// A configuration entry that cannot be read or applied.
     #[error("configuration entry: {0}")]
     Configuration(String),

@@ -1,8 +1,12 @@
 //! The log as consensus reads it, and the bridge from that to the library's storage.
+//!
+//! The library ends the process when its storage fails. So the bridge keeps a failure to itself, answers with nothing,
+//! and the machine, which asks for it before anything leaves, ends in an [`crate::Error::Log`] instead.
 
 use crate::words::{ConfState, Entry, HardState};
 use raft::{GetEntriesContext, RaftState, StorageError};
 use raft_proto::eraftpb as pb;
+use std::cell::RefCell;
 use types::{LogIndex, Term};
 
 /// Why an entry cannot be read.
@@ -19,11 +23,14 @@ pub enum LogError {
     Broken(String),
 }
 
-/// Reads the durable log.
+/// Reads the log: what [`crate::Ready::entries`] handed out, whether durable yet or not.
+///
+/// Invariant: entries of a `Ready` are readable before the next call of the machine (but for `apply_conf_change` and the
+/// questions that change nothing): from then on the library knows them only through here.
 pub trait LogRead {
     /// The first entry that can be read; one after the last when there is none.
     fn first_index(&self) -> LogIndex;
-    /// The last entry written.
+    /// The last entry handed out.
     fn last_index(&self) -> LogIndex;
     /// The term of an entry, or of the one just before the first.
     ///
@@ -42,14 +49,22 @@ pub(crate) struct Bridge<L> {
     pub(crate) log: L,
     pub(crate) hard_state: HardState,
     pub(crate) conf_state: ConfState,
+    /// The first failure of the log.
+    pub(crate) broken: RefCell<Option<LogError>>,
 }
 
-fn library_error(error: LogError) -> raft::Error {
-    raft::Error::Store(match error {
-        LogError::Compacted => StorageError::Compacted,
-        LogError::Unavailable => StorageError::Unavailable,
-        LogError::Broken(what) => StorageError::Other(what.into()),
-    })
+impl<L> Bridge<L> {
+    /// What the library is answered when the log refuses: its own word, or `nothing` for a failure, which is kept.
+    fn refused<T>(&self, error: LogError, nothing: T) -> raft::Result<T> {
+        match error {
+            LogError::Compacted => Err(raft::Error::Store(StorageError::Compacted)),
+            LogError::Unavailable => Err(raft::Error::Store(StorageError::Unavailable)),
+            LogError::Broken(_) => {
+                self.broken.borrow_mut().get_or_insert(error);
+                Ok(nothing)
+            }
+        }
+    }
 }
 
 impl<L: LogRead> raft::Storage for Bridge<L> {
@@ -65,15 +80,20 @@ impl<L: LogRead> raft::Storage for Bridge<L> {
         _context: GetEntriesContext,
     ) -> raft::Result<Vec<pb::Entry>> {
         let bytes_max = max_size.into().unwrap_or(u64::MAX);
-        let entries = self.log.entries(LogIndex(low), LogIndex(high), bytes_max).map_err(library_error)?;
-        Ok(entries.into_iter().map(Entry::into_library).collect())
+        match self.log.entries(LogIndex(low), LogIndex(high), bytes_max) {
+            Ok(entries) => Ok(entries.into_iter().map(Entry::into_library).collect()),
+            Err(error) => self.refused(error, Vec::new()),
+        }
     }
 
     fn term(&self, index: u64) -> raft::Result<u64> {
         if index == 0 {
             return Ok(0);
         }
-        self.log.term(LogIndex(index)).map(|term| term.0).map_err(library_error)
+        match self.log.term(LogIndex(index)) {
+            Ok(term) => Ok(term.0),
+            Err(error) => self.refused(error, 0),
+        }
     }
 
     fn first_index(&self) -> raft::Result<u64> {

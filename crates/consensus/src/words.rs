@@ -1,8 +1,11 @@
 //! The words: entries, hard state, configurations, messages; and their translation to the library's, which nobody else sees.
+//!
+//! Printed forms (`Debug`) tell sizes, never contents: an entry holds values, and passwords' hashes.
 
 use bytes::Bytes;
 use prost::Message as _;
 use raft_proto::eraftpb as pb;
+use std::fmt;
 use types::{LogIndex, MemberId, Term};
 
 /// What an entry is.
@@ -17,7 +20,7 @@ pub enum EntryKind {
 }
 
 /// One entry of the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The term of the leader that made it.
     pub term: Term,
@@ -27,6 +30,13 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Its content.
     pub data: Bytes,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { term, index, kind, data } = self;
+        write!(f, "Entry({index} of term {term}, {kind:?}, {} bytes)", data.len())
+    }
 }
 
 impl Entry {
@@ -111,8 +121,24 @@ impl ConfState {
 }
 
 /// What one member tells another (etcd's `raftpb.Message`).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Message(pub(crate) pb::Message);
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pb::Message { from, to, term, index, commit, reject, .. } = self.0;
+        f.debug_struct("Message")
+            .field("kind", &self.0.get_msg_type())
+            .field("from", &MemberId(from))
+            .field("to", &MemberId(to))
+            .field("term", &term)
+            .field("index", &index)
+            .field("commit", &commit)
+            .field("reject", &reject)
+            .field("entries", &self.0.entries.len())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Message {
     /// For whom.

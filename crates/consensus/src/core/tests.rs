@@ -2,126 +2,11 @@
 
 use super::*;
 use crate::log::LogError;
-use crate::{Founder, bootstrap};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-/// A log in memory; what is written is durable.
-#[derive(Clone, Default)]
-struct Paper(Rc<RefCell<Vec<Entry>>>);
-
-impl Paper {
-    fn write(&self, entries: Vec<Entry>) {
-        let mut paper = self.0.borrow_mut();
-        for entry in entries {
-            paper.truncate(usize::try_from(entry.index.0 - 1).unwrap());
-            paper.push(entry);
-        }
-    }
-}
-
-impl LogRead for Paper {
-    fn first_index(&self) -> LogIndex {
-        LogIndex(1)
-    }
-
-    fn last_index(&self) -> LogIndex {
-        LogIndex(self.0.borrow().len() as u64)
-    }
-
-    fn term(&self, index: LogIndex) -> Result<Term, LogError> {
-        let paper = self.0.borrow();
-        let found = usize::try_from(index.0 - 1).ok().and_then(|n| paper.get(n).map(|entry| entry.term));
-        found.ok_or(LogError::Unavailable)
-    }
-
-    fn entries(&self, low: LogIndex, high: LogIndex, _bytes_max: u64) -> Result<Vec<Entry>, LogError> {
-        let paper = self.0.borrow();
-        Ok(paper.iter().filter(|entry| low <= entry.index && entry.index < high).cloned().collect())
-    }
-}
-
-fn member(n: u64) -> MemberId {
-    MemberId(n)
-}
-
-fn settings(n: u64, hard_state: HardState, conf_state: ConfState, applied: u64) -> Settings {
-    Settings {
-        member: member(n),
-        election_ticks: 10,
-        heartbeat_ticks: 1,
-        hard_state,
-        conf_state,
-        applied: LogIndex(applied),
-    }
-}
-
-/// A member started as etcd starts one, with what it has applied.
-struct Peer {
-    machine: Consensus<Paper>,
-    paper: Paper,
-    applied: Vec<Entry>,
-    syncs: usize,
-}
-
-fn founders(count: u64) -> Vec<Founder> {
-    (1..=count).map(|n| Founder { id: member(n), context: Bytes::from_static(b"{}") }).collect()
-}
-
-impl Peer {
-    fn found(n: u64, of: u64) -> Self {
-        let (entries, hard_state, conf_state) = bootstrap(founders(of));
-        let paper = Paper::default();
-        let applied = entries.len() as u64;
-        paper.write(entries);
-        let mut seed = n;
-        let random = Box::new(move || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            seed >> 33
-        });
-        let machine =
-            Consensus::new(settings(n, hard_state, conf_state, applied), paper.clone(), random).unwrap();
-        Self { machine, paper, applied: Vec::new(), syncs: 0 }
-    }
-
-    /// Does all that is to be done; answers the messages that leave.
-    fn work(&mut self) -> Vec<Message> {
-        let mut out = Vec::new();
-        while let Some(mut ready) = self.machine.ready() {
-            out.append(&mut ready.messages);
-            self.syncs += usize::from(ready.must_sync);
-            self.paper.write(std::mem::take(&mut ready.entries));
-            self.machine.persisted(ready.number);
-            out.append(&mut ready.persisted_messages);
-            for entry in ready.committed {
-                if entry.kind != EntryKind::Normal {
-                    self.machine.apply_conf_change(&entry).unwrap();
-                }
-                self.machine.applied(entry.index);
-                self.applied.push(entry);
-            }
-        }
-        out
-    }
-}
-
-/// Runs messages between peers until nobody has one.
-fn settle(peers: &mut BTreeMap<u64, Peer>) {
-    loop {
-        let messages: Vec<_> = peers.values_mut().flat_map(Peer::work).collect();
-        if messages.is_empty() {
-            return;
-        }
-        for message in messages {
-            let bytes = message.encode();
-            let message = Message::decode(bytes).unwrap();
-            if let Some(peer) = peers.get_mut(&message.to().0) {
-                let _ = peer.machine.step(message);
-            }
-        }
-    }
-}
+use crate::testing::{
+    Paper, Peer, chance, conf_entry, founders, lone, member, message, settings, settle, three,
+};
+use crate::{EntryKind, bootstrap};
+use prost::Message as _;
 
 /// One member alone elects itself and commits what it is given, and a batch of proposals costs one sync, not one each:
 /// group commit stands on that.
@@ -148,9 +33,7 @@ fn a_lone_member_commits_batches_with_one_sync_each() {
 /// Three members elect a leader, replicate, and serve a linearizable read through the index the leader confirms.
 #[test]
 fn three_members_elect_replicate_and_confirm_reads() {
-    let mut peers: BTreeMap<_, _> = (1..=3).map(|n| (n, Peer::found(n, 3))).collect();
-    peers.get_mut(&1).unwrap().machine.campaign().unwrap();
-    settle(&mut peers);
+    let mut peers = three();
     assert_eq!(peers[&2].machine.position().leader, Some(member(1)));
     peers.get_mut(&1).unwrap().machine.propose(Bytes::from_static(b"x")).unwrap();
     settle(&mut peers);
@@ -159,22 +42,15 @@ fn three_members_elect_replicate_and_confirm_reads() {
         settle(&mut peers);
     }
     assert!(peers.values().all(|peer| peer.applied.last().is_some_and(|entry| entry.data == "x")));
-    let leader = peers.get_mut(&1).unwrap();
-    leader.machine.read_index(Bytes::from_static(b"ctx"));
-    let sent = leader.machine.ready().unwrap().messages;
-    let mut reads = Vec::new();
-    for message in sent {
-        let follower = peers.get_mut(&message.to().0).unwrap();
-        follower.machine.step(message).unwrap();
-        for answer in follower.work() {
-            peers.get_mut(&1).unwrap().machine.step(answer).unwrap();
-            while let Some(ready) = peers.get_mut(&1).unwrap().machine.ready() {
-                reads.extend(ready.reads);
-            }
-            break;
+    let commit = peers[&1].machine.position().commit;
+    for asked in [1, 3] {
+        peers.get_mut(&asked).unwrap().machine.read_index(Bytes::from_static(b"ctx"));
+        settle(&mut peers);
+        for (n, peer) in &mut peers {
+            let expected = if *n == asked { vec![(Bytes::from_static(b"ctx"), commit)] } else { Vec::new() };
+            assert_eq!(std::mem::take(&mut peer.reads), expected, "member {n}, asked {asked}");
         }
     }
-    assert_eq!(reads, [(Bytes::from_static(b"ctx"), peers[&1].machine.position().commit)]);
 }
 
 /// A store that is ahead of the recorded commit is the normal case after a crash (the commit is not synced by itself);
@@ -204,33 +80,6 @@ fn a_store_ahead_of_the_log_is_refused() {
     );
 }
 
-/// A heartbeat whose commit lies beyond the log would end the process inside the library: it must be refused before.
-#[test]
-fn a_heartbeat_with_a_commit_beyond_the_log_is_refused() {
-    let mut peer = Peer::found(1, 3);
-    let heartbeat = |commit| {
-        let mut message = pb::Message { from: 2, to: 1, term: 5, commit, ..Default::default() };
-        message.set_msg_type(pb::MessageType::MsgHeartbeat);
-        Message(message)
-    };
-    assert!(matches!(peer.machine.step(heartbeat(99)), Err(Error::MessageRefused { .. })));
-    peer.machine.step(heartbeat(3)).unwrap();
-}
-
-/// Messages that no other member can have sent are refused: they would act for this one.
-#[test]
-fn messages_for_or_from_the_wrong_member_are_refused() {
-    let mut peer = Peer::found(1, 3);
-    let hup = pb::MessageType::MsgHup;
-    let append = pb::MessageType::MsgAppend;
-    for (from, to, kind) in [(2, 9, append), (1, 1, append), (0, 1, append), (2, 1, hup)] {
-        let mut message = pb::Message { from, to, term: 5, ..Default::default() };
-        message.set_msg_type(kind);
-        let answer = peer.machine.step(Message(message));
-        assert!(matches!(answer, Err(Error::MessageRefused { .. })), "{from} {to} {kind:?}");
-    }
-}
-
 /// etcd's numbers of configuration changes: 2 updates a member and must leave the configuration, 3 adds a learner and
 /// must not be taken for a voter.
 #[test]
@@ -238,16 +87,16 @@ fn configuration_changes_have_etcds_numbers() {
     let mut peer = Peer::found(1, 1);
     peer.machine.campaign().unwrap();
     peer.work();
-    let mut apply = |kind: i32, node_id| {
-        let change = pb::ConfChange { change_type: kind, node_id, ..Default::default() };
-        let data = change.encode_to_vec().into();
-        let entry = Entry { term: Term(2), index: LogIndex(9), kind: EntryKind::ConfChange, data };
-        peer.machine.apply_conf_change(&entry).unwrap()
-    };
+    let mut apply = |kind, id| peer.machine.apply_conf_change(&conf_entry(kind, id)).unwrap();
     assert_eq!(apply(2, 1), ConfState::of_voters([member(1)]));
     let state = apply(3, 7);
     assert_eq!(state.voters().collect::<Vec<_>>(), [member(1)]);
     assert_eq!(state.learners().collect::<Vec<_>>(), [member(7)]);
+    let update = pb::ConfChangeSingle { change_type: 2, node_id: 7 };
+    let several = pb::ConfChangeV2 { changes: vec![update], ..Default::default() };
+    let entry =
+        Entry { kind: EntryKind::ConfChangeV2, data: several.encode_to_vec().into(), ..conf_entry(0, 0) };
+    assert_eq!(peer.machine.apply_conf_change(&entry).unwrap(), state, "a learner that is updated stays one");
 }
 
 /// Elections are drawn from the source that was handed in, so that a simulation is repeatable.
@@ -277,4 +126,206 @@ fn bootstrap_writes_etcds_first_entries() {
     assert_eq!(conf_state.voters().count(), 3);
     let first = pb::ConfChange::decode(entries[0].data.clone()).unwrap();
     assert_eq!((first.node_id, first.change_type, &first.context[..]), (1, 0, &b"{}"[..]));
+}
+
+/// What a member answers may not leave before its write is durable: an answer for entries that a power failure takes is
+/// a lost write. And a member alone must not call committed what is not durable.
+#[test]
+fn nothing_is_promised_before_the_write_is_durable() {
+    let mut peers = three();
+    peers.get_mut(&1).unwrap().machine.propose(Bytes::from_static(b"x")).unwrap();
+    let appends = peers.get_mut(&1).unwrap().work();
+    let follower = peers.get_mut(&2).unwrap();
+    let append = appends.into_iter().find(|message| message.to() == member(2)).unwrap();
+    follower.machine.step(append).unwrap();
+    let ready = follower.machine.ready().unwrap();
+    assert!(ready.must_sync && ready.messages.is_empty());
+    assert_eq!(ready.persisted_messages.len(), 1);
+
+    let mut peer = lone();
+    let commit = peer.machine.position().commit;
+    peer.machine.propose(Bytes::from_static(b"x")).unwrap();
+    let ready = peer.machine.ready().unwrap();
+    peer.paper.write(ready.entries);
+    assert!(ready.committed.is_empty() && peer.machine.ready().is_none());
+    assert_eq!(peer.machine.position().commit, commit);
+    peer.machine.persisted(ready.number);
+    assert_eq!(peer.machine.ready().unwrap().committed.len(), 1);
+}
+
+/// A leader that has committed nothing in its term drops read requests without a word; whoever waits has to ask again,
+/// and is answered then. The member's loop relies on both halves.
+#[test]
+fn a_read_before_the_first_commit_is_dropped_and_asked_again() {
+    let mut peer = Peer::found(1, 1);
+    peer.machine.campaign().unwrap();
+    peer.machine.read_index(Bytes::from_static(b"early"));
+    let ready = peer.machine.ready().unwrap();
+    assert_eq!((peer.machine.position().role, ready.reads.len()), (Role::Leader, 0));
+    peer.paper.write(ready.entries);
+    peer.machine.persisted(ready.number);
+    assert!(peer.machine.ready().unwrap().reads.is_empty());
+    peer.machine.read_index(Bytes::from_static(b"again"));
+    let commit = peer.machine.position().commit;
+    assert_eq!(peer.machine.ready().unwrap().reads, [(Bytes::from_static(b"again"), commit)]);
+}
+
+/// A leader that is removed while a write is out used to end the process when that write became durable; it steps down,
+/// and the others go on without it.
+#[test]
+fn a_leader_that_is_removed_steps_down_and_the_others_go_on() {
+    let mut peers = three();
+    let leader = peers.get_mut(&1).unwrap();
+    let change = conf_entry(1, 1).data;
+    leader.machine.propose_conf_change(change).unwrap();
+    settle(&mut peers);
+    let leader = peers.get_mut(&1).unwrap();
+    assert_eq!(leader.machine.position().role, Role::Follower);
+    assert_eq!(leader.machine.conf_state(), ConfState::of_voters([member(2), member(3)]));
+    assert!(matches!(leader.machine.campaign(), Err(Error::NoVoter(MemberId(1)))));
+    for _ in 0..60 {
+        peers.values_mut().for_each(|peer| peer.machine.tick());
+        settle(&mut peers);
+    }
+    let next = peers[&2].machine.position().leader.unwrap();
+    assert_ne!(next, member(1));
+    peers.get_mut(&next.0).unwrap().machine.propose(Bytes::from_static(b"y")).unwrap();
+    settle(&mut peers);
+    assert_eq!(peers[&next.0].applied.last().unwrap().data, "y");
+
+    let mut peers = three();
+    let leader = peers.get_mut(&1).unwrap();
+    leader.machine.propose(Bytes::from_static(b"in flight")).unwrap();
+    let ready = leader.machine.ready().unwrap();
+    leader.machine.apply_conf_change(&conf_entry(1, 1)).unwrap();
+    leader.paper.write(ready.entries);
+    leader.machine.persisted(ready.number);
+    assert_eq!(leader.machine.position().role, Role::Follower);
+}
+
+/// A configuration entry may take effect while the entries handed out with it are not readable yet: the library must
+/// not take the log for shorter than it is.
+#[test]
+fn a_change_applied_before_its_batch_is_written_sees_the_whole_log() {
+    let mut peer = lone();
+    peer.machine.propose_conf_change(conf_entry(3, 7).data).unwrap();
+    let ready = peer.machine.ready().unwrap();
+    peer.paper.write(ready.entries);
+    peer.machine.persisted(ready.number);
+    peer.machine.propose(Bytes::from_static(b"x")).unwrap();
+    let ready = peer.machine.ready().unwrap();
+    let (committed, handed_out) = (ready.committed.first().unwrap(), ready.entries.last().unwrap().index);
+    assert!(handed_out > peer.paper.last_index());
+    peer.machine.apply_conf_change(committed).unwrap();
+    assert_eq!(peer.machine.node.raft.prs().get(7).unwrap().next_idx, handed_out.0);
+    peer.paper.write(ready.entries);
+    peer.machine.persisted(ready.number);
+}
+
+/// A log that begins behind what the store has applied lost entries whose effects are nowhere; the library would skip
+/// them, or panic.
+#[test]
+fn a_store_behind_the_log_is_refused() {
+    struct Late;
+    impl LogRead for Late {
+        fn first_index(&self) -> LogIndex {
+            LogIndex(11)
+        }
+        fn last_index(&self) -> LogIndex {
+            LogIndex(20)
+        }
+        fn term(&self, _index: LogIndex) -> Result<Term, LogError> {
+            Ok(Term(1))
+        }
+        fn entries(&self, _low: LogIndex, _high: LogIndex, _max: u64) -> Result<Vec<Entry>, LogError> {
+            Ok(Vec::new())
+        }
+    }
+    let hard_state = HardState { term: Term(1), vote: member(0), commit: LogIndex(20) };
+    let start = |applied| {
+        let settings = settings(1, hard_state, ConfState::of_voters([member(1)]), applied);
+        Consensus::new(settings, Late, Box::new(|| 0)).map(drop)
+    };
+    for applied in [0, 5, 9] {
+        let refused = start(applied).unwrap_err();
+        assert!(matches!(refused, Error::AppliedBeforeLog { first: LogIndex(11), .. }), "{refused}");
+    }
+    start(10).unwrap();
+}
+
+/// What the disk holds may contradict itself; that is a refusal, not the end of the process.
+#[test]
+fn contradictory_beginnings_are_refused() {
+    let start = |member, conf_state| {
+        let settings = settings(member, HardState::default(), conf_state, 0);
+        Consensus::new(settings, Paper::default(), Box::new(|| 0)).map(drop)
+    };
+    let learning_voter = pb::ConfState { voters: vec![1], learners: vec![1], ..Default::default() };
+    assert!(matches!(start(0, ConfState::default()), Err(Error::Start(_))));
+    assert!(matches!(start(1, ConfState(learning_voter)), Err(Error::Start(_))));
+    start(1, ConfState::default()).unwrap();
+}
+
+/// A disk that fails under the log must stop the member with a reason, not end the process in the library; and nothing
+/// may leave that was decided on what could not be read.
+#[test]
+fn a_log_that_cannot_be_read_is_an_error() {
+    struct Broken(Paper);
+    impl LogRead for Broken {
+        fn first_index(&self) -> LogIndex {
+            self.0.first_index()
+        }
+        fn last_index(&self) -> LogIndex {
+            self.0.last_index()
+        }
+        fn term(&self, index: LogIndex) -> Result<Term, LogError> {
+            self.0.term(index)
+        }
+        fn entries(&self, _low: LogIndex, _high: LogIndex, _max: u64) -> Result<Vec<Entry>, LogError> {
+            Err(LogError::Broken("bad sector".into()))
+        }
+    }
+    let peer = lone();
+    let hard_state = HardState { term: Term(2), vote: member(1), commit: LogIndex(2) };
+    let settings = settings(1, hard_state, ConfState::of_voters([member(1)]), 1);
+    let mut machine = Consensus::new(settings, Broken(peer.paper.clone()), Box::new(|| 0)).unwrap();
+    machine.campaign().unwrap();
+    for _ in 0..2 {
+        assert!(matches!(machine.try_ready(), Err(Error::Log(LogError::Broken(_)))));
+    }
+}
+
+/// The same source must lead to the same timeouts, always: a simulation that differs once in ten resets, as it did when
+/// the library happened to draw what was drawn before, cannot be repeated.
+#[test]
+fn drawn_timeouts_are_the_sources_alone() {
+    let drawn = || {
+        let mut peer = Peer::found(1, 3);
+        let timeouts = (5..1_000).map(|term| {
+            let heartbeat = message(pb::MessageType::MsgHeartbeat, term);
+            peer.machine.step(Message(heartbeat)).unwrap();
+            peer.machine.tick();
+            peer.machine.node.raft.randomized_election_timeout()
+        });
+        timeouts.collect::<Vec<_>>()
+    };
+    let mut source = chance(1);
+    let expected: Vec<_> = (5..1_000).map(|_| 10 + usize::try_from(source() % 10).unwrap()).collect();
+    assert_eq!(drawn(), expected);
+    assert_eq!(drawn(), expected);
+}
+
+/// Logs and error reports print entries and messages; what clients stored must not get there that way.
+#[test]
+fn printed_forms_hold_no_content() {
+    let mut peer = lone();
+    peer.machine.propose(Bytes::from_static(b"secret")).unwrap();
+    let ready = peer.machine.ready().unwrap();
+    let mut append = message(pb::MessageType::MsgAppend, 2);
+    append.entries = ready.entries.iter().cloned().map(Entry::into_library).collect();
+    let snapshot = pb::Snapshot { data: Bytes::from_static(b"secret"), ..Default::default() };
+    let printed = format!("{ready:?} {append:?} {snapshot:?} {:?}", Message(append.clone()));
+    let bytes = format!("{:?}", Bytes::from_static(b"secret"));
+    assert!(!printed.contains(bytes.trim_matches(['b', '"'])), "{printed}");
+    assert!(printed.contains("6 bytes"), "{printed}");
 }

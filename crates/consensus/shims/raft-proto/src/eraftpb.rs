@@ -58,8 +58,9 @@ pub enum ConfChangeType {
     AddLearnerNode = 3,
 }
 
-/// A position of the log with what stands there.
+/// A position of the log with what stands there. Printed without its content, which may be secret.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Entry {
     #[prost(enumeration = "EntryType", tag = "1")]
     pub entry_type: i32,
@@ -73,6 +74,13 @@ pub struct Entry {
     pub context: Bytes,
     #[prost(bool, tag = "5")]
     pub sync_log: bool,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { term, index, data, .. } = self;
+        write!(f, "Entry({index} of term {term}, {:?}, {} bytes)", self.entry_type(), data.len())
+    }
 }
 
 impl Entry {
@@ -147,13 +155,20 @@ impl SnapshotMetadata {
     }
 }
 
-/// A state in place of the log that led to it.
+/// A state in place of the log that led to it. Printed without its content, which may be secret.
 #[derive(Clone, PartialEq, ::prost::Message)]
+#[prost(skip_debug)]
 pub struct Snapshot {
     #[prost(bytes = "bytes", tag = "1")]
     pub data: Bytes,
     #[prost(message, optional, tag = "2")]
     pub metadata: Option<SnapshotMetadata>,
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Snapshot({:?}, {} bytes)", self.metadata, self.data.len())
+    }
 }
 
 impl Snapshot {
