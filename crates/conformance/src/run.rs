@@ -164,6 +164,8 @@ impl Server {
                 if let Ok(response) = &mut answer {
                     // Seconds may pass between the two servers' answers.
                     let (left, whole) = (response.get_ref().ttl, response.get_ref().granted_ttl);
+                    // etcd keeps them in a map, and tells them in no order.
+                    response.get_mut().keys.sort();
                     response.get_mut().ttl = if left > 0 && (whole - left) < 3_600 { whole } else { left };
                 }
                 Answer::of(answer, |r| &mut r.header)

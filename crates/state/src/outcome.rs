@@ -155,6 +155,8 @@ pub struct Sizes {
     pub disk_bytes: u64,
     /// Bytes of records not yet compacted, history included: what the quota counts.
     pub live_bytes: u64,
+    /// Bytes of what has no revision: members, leases.
+    pub facts_bytes: u64,
     /// Keys that exist at the latest revision.
     pub keys: u64,
 }

@@ -6,12 +6,12 @@
 use crate::command::{Alarm, AlarmKind, Txn};
 use crate::effects_hash::Checkmark;
 use crate::error::Error;
-use crate::membership::Membership;
+use crate::membership::{Member, Membership};
 use crate::mvcc::txn::{self, Path};
 use crate::mvcc::view::View;
 use crate::outcome::{EventPage, KeySpaceHash, Pair, RangeOutcome, RangePage, Sizes, TxnOutcome};
 use crate::query::{PageLimits, Projection, RangeQuery};
-use crate::record::Record;
+use crate::record::{LEASE_RECORD_BYTES, Record};
 use crate::shared::{self, Shared};
 use crate::{leases, lock};
 use std::sync::Arc;
@@ -176,8 +176,12 @@ impl Reader {
     #[must_use]
     pub fn sizes(&self) -> Sizes {
         let disk_bytes = self.0.space.values.disk_bytes();
+        let leases = lock::read(&self.0.leases).iter().count() as u64 * LEASE_RECORD_BYTES;
+        let member_bytes = |member: &Member| Record::Member(member.clone()).encode().1.len() as u64;
+        let members: u64 = lock::read(&self.0.membership).members().map(member_bytes).sum();
         let index = self.0.space.index();
-        Sizes { disk_bytes, live_bytes: index.live_bytes(), keys: index.live_keys() }
+        let (live_bytes, keys) = (index.live_bytes(), index.live_keys());
+        Sizes { disk_bytes, live_bytes, facts_bytes: leases + members, keys }
     }
 
     /// Whether a command that costs `cost` bytes (see [`crate::quota::cost`]) fits a quota of `quota` bytes. One that

@@ -23,6 +23,9 @@ use types::{LeaseId, MemberId, ModRevision, Revision};
 /// Bytes before the pair in a put's or deletion's record.
 pub(crate) const REVISION_BYTES: usize = 12;
 
+/// Bytes of a lease's record: three numbers.
+pub(crate) const LEASE_RECORD_BYTES: u64 = 24;
+
 /// One record, borrowed from its bytes where it can be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {

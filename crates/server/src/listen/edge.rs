@@ -12,10 +12,15 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
+
+/// Whether etcd's way to look at a client's name for the server is asked for: `GODEBUG=http2debug=2`, one line a call.
+static SHOWS_AUTHORITY: LazyLock<bool> = LazyLock::new(|| {
+    std::env::var("GODEBUG").is_ok_and(|value| value.split(',').any(|each| each == "http2debug=2"))
+});
 
 /// What serves requests. Shared by every connection.
 #[derive(Clone)]
@@ -67,6 +72,9 @@ impl Edge {
     {
         let method = self.metrics.calls.method(request.uri().path()).cloned();
         let call = || method.clone().map(|method| Call { metrics: self.metrics.clone(), method });
+        if *SHOWS_AUTHORITY && let Some(authority) = request.uri().authority() {
+            eprintln!("http2: decoded hpack field header field \":authority\" = {:?}", authority.as_str());
+        }
         let (head, body) = request.into_parts();
         let ending = call().map(Ending::new);
         let body = Received { body, call: call(), messages: Messages::default() };

@@ -131,7 +131,7 @@ impl pb::maintenance_server::Maintenance for Maintenance {
             raft_term: status.term.0,
             raft_applied_index: status.applied.0,
             errors: no_leader.into_iter().chain(alarms).collect(),
-            db_size_in_use: number(sizes.live_bytes.min(sizes.disk_bytes)),
+            db_size_in_use: number((sizes.live_bytes + sizes.facts_bytes).min(sizes.disk_bytes)),
             is_learner: status.is_learner,
             storage_version: self.0.context.versions.storage.clone(),
             db_size_quota: number(self.0.limits().quota_bytes),

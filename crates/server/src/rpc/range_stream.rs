@@ -13,7 +13,8 @@ use super::{Services, convert};
 use audit::Recorded;
 use prost::Message;
 use proto::etcdserverpb as pb;
-use state::query::{PageLimits, Projection, RangeQuery};
+use proto::mvccpb::KeyValue;
+use state::query::{PageLimits, Projection, RangeQuery, SortTarget};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio_stream::Stream;
@@ -86,13 +87,10 @@ impl RangeStream {
         let query = self.query();
         let items = usize::try_from(progress.chunk).unwrap_or(usize::MAX);
         let limits = PageLimits { items, bytes: usize::MAX };
-        let page = reader.range_page(
-            &query.range,
-            progress.pinned,
-            progress.from.as_ref(),
-            query.projection,
-            limits,
-        )?;
+        // What chunks are sorted by may be the value, which is then read even if it is not sent.
+        let projection = if query.sort.is_some() { Projection::KeysAndValues } else { query.projection };
+        let from = progress.from.as_ref();
+        let page = reader.range_page(&query.range, progress.pinned, from, projection, limits)?;
         if progress.header == Revision::ZERO {
             progress.header = page.revision;
             if progress.pinned <= Revision::ZERO {
@@ -101,6 +99,7 @@ impl RangeStream {
         }
         progress.sent = progress.sent.saturating_add(page.pairs.len() as u64);
         let kvs = page.pairs.into_iter().map(convert::pair).collect::<Result<_, _>>()?;
+        let kvs = ordered(kvs, query);
         let mut answer = pb::RangeResponse { kvs, ..pb::RangeResponse::default() };
         let Some(next) = page.next.clone().filter(|_| progress.sent < progress.total) else {
             let remaining = match page.next {
@@ -139,6 +138,25 @@ impl Stream for RangeStream {
         let chunk = self.read().map_err(Status::from);
         Poll::Ready(Some(chunk.map(|answer| pb::RangeStreamResponse { range_response: Some(answer) })))
     }
+}
+
+/// The pairs of one chunk by the target of the request, where it named one without an order.
+fn ordered(mut pairs: Vec<KeyValue>, query: &RangeQuery) -> Vec<KeyValue> {
+    let Some(sort) = query.sort else { return pairs };
+    match sort.target {
+        SortTarget::Key => {}
+        SortTarget::Version => pairs.sort_by_key(|pair| pair.version),
+        SortTarget::Create => pairs.sort_by_key(|pair| pair.create_revision),
+        SortTarget::Mod => pairs.sort_by_key(|pair| pair.mod_revision),
+        SortTarget::Value => pairs.sort_by(|left, right| left.value.cmp(&right.value)),
+    }
+    if query.projection == Projection::KeysOnly {
+        pairs.iter_mut().for_each(|pair| pair.value.clear());
+        if sort.target != SortTarget::Value {
+            pairs.iter_mut().for_each(|pair| pair.lease = 0);
+        }
+    }
+    pairs
 }
 
 /// The next chunk's keys, from the size of the last chunk: towards the target, without thrashing around it.

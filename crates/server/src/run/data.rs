@@ -2,8 +2,9 @@
 //!
 //! Owns the choice between the two and what is said about it. A new key is made only for data that is not there yet.
 
-use crate::config::{Bootstrap, Config, identity};
+use crate::config::{Bootstrap, Config, Personality, identity};
 use env::Env;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use storage::{DataDir, Found, Identity, KeyFile, Keys};
 
@@ -26,6 +27,9 @@ pub(super) struct Data {
 /// The directory is not ours to use, its key is missing, the settings of a new cluster are contradictory, or the disk
 /// fails.
 pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure> {
+    if config.personality == Personality::Etcd {
+        tighten(&config.data_dir);
+    }
     let places = config.key_rule.places(&*env.disk).map_err(storage::Error::from)?;
     let peer_urls = config.advertised.peer_urls.clone();
     if let Found::Ours { .. } = DataDir::inspect(env, &config.data_dir)? {
@@ -44,6 +48,24 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     let key = KeyFile::create(&*env.disk, &places.create_in, &*env.random).map_err(storage::Error::from)?;
     let dir = DataDir::create(env, &config.data_dir, identity, &key)?;
     Ok(Data { dir, new_key: Some(key.path().to_owned()), key_is_inside: places.is_inside_data, peer_urls })
+}
+
+/// etcd takes a data directory as it finds it, and what starts it often makes one that others may read: here it is closed
+/// to them, and said so. Where that is not allowed, opening the data refuses with what to do.
+fn tighten(data_dir: &Path) {
+    let Ok(metadata) = std::fs::metadata(data_dir) else { return };
+    let mode = metadata.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return;
+    }
+    match std::fs::set_permissions(data_dir, std::fs::Permissions::from_mode(0o700)) {
+        Ok(()) => tracing::warn!(
+            data_dir = %data_dir.display(),
+            was = format!("{mode:04o}"),
+            "closed the data directory to other users"
+        ),
+        Err(error) => tracing::warn!(%error, "cannot close the data directory to other users"),
+    }
 }
 
 /// The ids of a cluster that this member founds alone.

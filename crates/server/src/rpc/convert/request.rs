@@ -56,7 +56,8 @@ pub(crate) fn range(request: pb::RangeRequest) -> Result<RangeQuery, Failure> {
     })
 }
 
-/// A streamed range read: by key, without filters.
+/// A streamed range read: without filters, in no other order than by key. A target without an order is let through, as
+/// etcd does, and sorts what is within one chunk.
 pub(crate) fn range_stream(request: pb::RangeRequest) -> Result<RangeQuery, Failure> {
     let default_order = request.sort_order == pb::range_request::SortOrder::None as i32
         || (request.sort_order == pb::range_request::SortOrder::Ascend as i32
@@ -74,7 +75,7 @@ pub(crate) fn range_stream(request: pb::RangeRequest) -> Result<RangeQuery, Fail
     if filters.iter().any(|filter| *filter != 0) {
         return Err(Failure::StreamRevisionFilters);
     }
-    Ok(RangeQuery { sort: None, ..query })
+    Ok(query)
 }
 
 /// A put.
