@@ -9,7 +9,7 @@ use super::super::model::{
 use super::super::number::{GoDuration, quoted};
 use super::super::url::Url;
 use super::super::{Config, KeyRule, Note, Personality, Problem, Surroundings};
-use super::line::Given;
+use super::line::{Given, Origin};
 use super::table::{self, Fate};
 use super::value::Value;
 use super::{gates, listeners, summary};
@@ -104,7 +104,10 @@ impl Settings<'_> {
 
     /// The advertised client URLs: without a default once the listen URLs are set.
     fn advertised_clients(&self) -> Vec<Url> {
-        if self.is_set("listen-client-urls") && !self.is_set("advertise-client-urls") {
+        // In the file the default stays.
+        let listen = self.0.values.get("listen-client-urls");
+        let is_asked = listen.is_some_and(|(_, origin)| *origin != Origin::File);
+        if is_asked && !self.is_set("advertise-client-urls") {
             return Vec::new();
         }
         self.urls("advertise-client-urls")

@@ -140,6 +140,9 @@ fn top(name: &str, value: &Value, given: &mut Given, notes: &mut Vec<Note>) -> R
         let set = given.set(name, &text, Origin::File);
         return set.map_err(|why| vec![Problem::new(format!("{name}: {why}"), HINT)]);
     }
+    if value.is_null() {
+        return Ok(());
+    }
     notes.push(
         Note::warn("unknown key in the configuration file is ignored, as etcd does without a word")
             .with("key", name)

@@ -551,3 +551,59 @@ fn no_settings_expose_clear_text_without_the_word() {
     }
     assert!(accepted > 500 && exposed > 100, "the search reaches both sides: {accepted} {exposed}");
 }
+
+/// The file's defaults are etcd's: listening elsewhere leaves the advertised URLs as they are, empty keys say nothing.
+#[test]
+fn a_file_may_leave_things_empty() {
+    let config = from_file(
+        "listen-client-urls: http://127.0.0.1:9\ndata-dir:\ncors:\nproxy:\ndiscovery:\ncert-file:\n",
+    )
+    .unwrap();
+    assert_eq!(config.advertised.client_urls, ["http://localhost:2379"]);
+    assert!(
+        warnings(&config).iter().all(|warning| !warning.contains("unknown key")),
+        "{:?}",
+        warnings(&config)
+    );
+}
+
+/// Whatever stands on the command line, in variables or in the file, the answer is a configuration or a refusal.
+#[test]
+fn no_input_panics() {
+    let seeds = [
+        "--listen-client-urls=http://[::1]:2379,unix:///x --cors=* --feature-gates=A=b,,=,AllAlpha=1 -h --a=",
+        "--auto-compaction-retention=-1h5.5.m --quota-backend-bytes=-0x_f --auth-token=jwt,=,a=b,,c --initial-cluster=,=,a=http://x:1,=",
+        "name: x\nclient-transport-security: {cert-file: [1], allowed-hostname: {}}\nlog-outputs: [1, {}]\ncors: 5\n? [a]\n: b\n",
+        "--grpc-keepalive-timeout=9223372036854775807ns --election-timeout=18446744073709551615 --heartbeat-interval=18446744073709551615 --max-learners=-1",
+        "heartbeat-interval: -1\nsnapshot-count: 1e400\ngrpc-keepalive-interval: -9223372036854775808\nexperimental-corrupt-check-time: -9223372036854775808\n",
+    ];
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below.max(1)).unwrap()).unwrap()
+    };
+    let alphabet: Vec<char> =
+        "-=:/.,[]{}'\"\n\\ \t0123456789abxhsmnµ\u{0}\u{7f}\u{1f600}*&!|>%@~#".chars().collect();
+    for round in 0..30_000 {
+        let mut text: Vec<char> = seeds[round % seeds.len()].chars().collect();
+        for _ in 0..=next(6) {
+            let at = next(text.len());
+            match next(3) {
+                0 => text[at] = alphabet[next(alphabet.len())],
+                1 => text.insert(at, alphabet[next(alphabet.len())]),
+                _ => drop(text.remove(at)),
+            }
+        }
+        let text: String = text.into_iter().collect();
+        let arguments: Vec<String> = text.split(' ').map(str::to_owned).collect();
+        let variables =
+            table::all().map(|flag| (table::variable(flag.name), text.clone())).take(next(200)).collect();
+        let _ = configure(&Surroundings { arguments: arguments.clone(), ..Surroundings::default() });
+        if round % 50 == 0 {
+            let _ = configure(&Surroundings { variables, ..Surroundings::default() });
+        }
+        let _ = from_file(&text);
+    }
+}
