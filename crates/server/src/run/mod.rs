@@ -249,7 +249,7 @@ fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
             Security::DangerouslyClear => listen::Security::DangerouslyClearAnywhere,
             Security::Tls(settings) => listen::Security::Tls(Arc::new(Reloading::open(settings.clone())?)),
             Security::ClearOrTls(settings) => {
-                listen::Security::Tls(Arc::new(Reloading::open(settings.clone())?))
+                listen::Security::ClearOrTls(Arc::new(Reloading::open(settings.clone())?))
             }
         };
         listeners.push(listen::Listener { address: listener.address.clone(), serves, security });
