@@ -22,7 +22,9 @@ VERDICT = re.compile(r"^\x16?\s*--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)
 # A server under test writes to the same terminal, so a marker may stand in the middle of a line.
 VERDICT_INSIDE = re.compile(r"\x16\s*--- (PASS|FAIL|SKIP): (\S+) \((\d+(?:\.\d+)?)s\)")
 TURN = re.compile(r"(?:^|\x16)=== (RUN|CONT|NAME|PAUSE)\s+(\S+)")
-LOG_LINE = re.compile(r"^\s+(\w+\.go:\d+): ?(.*)")
+LOG_LINE = re.compile(r"^\s+(\w+_test\.go:\d+): ?(.*)")
+# What the frameworks say at the end of every test, good or bad.
+ALWAYS_SAID = ("Error Trace", "closing test cluster", "closed test cluster")
 ERROR_LINE = re.compile(r"^\s+Error:\s+(\S.*)")
 
 # TestEtcdPeerLocalAddr looks for an address beyond loopback; nothing is routed anywhere. With that route, a name server
@@ -121,13 +123,18 @@ def _read(stream, log, outcome):
             more = line.strip()
             if more and not more.startswith(("Test:", "Messages:", "Error")):
                 outcome.reasons[after_error] += " " + more
-            if len(outcome.reasons[after_error]) > 900 or not more or more.startswith("Test:"):
+            if len(outcome.reasons[after_error]) > 20000 or not more or more.startswith("Test:"):
                 after_error = ""
         said = LOG_LINE.match(line)
-        if said and said.group(2).strip() and not said.group(2).strip().startswith("Error Trace"):
+        if said and said.group(2).strip() and not said.group(2).strip().startswith(ALWAYS_SAID):
             last_log[current] = f"{said.group(1)}: {said.group(2).strip()}"
     for name, text in outcome.reasons.items():
-        outcome.reasons[name] = re.sub(r"\s+", " ", text)[:900]
+        outcome.reasons[name] = shortened(re.sub(r"\s+", " ", text))
+
+
+def shortened(text):
+    """A long message without its middle: it begins with what went wrong and ends with what the server said last."""
+    return text if len(text) <= 900 else text[:350] + " … " + text[-500:]
 
 
 def run(harness, suite, selection, bin_dir, out, timeout, prefix, path_first=None, environment=None):

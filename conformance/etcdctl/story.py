@@ -267,7 +267,8 @@ def elections(s):
     listener.wait_lines(2)
     second = s.background("elect", "chief", "bob", title="elect bob")
     wait_for_keys(s, "chief/", 2)
-    s.run("get", "chief/", "--prefix", "--print-value-only", title="both candidates")
+    # By age: the keys end in lease identifiers, which are random.
+    s.run("get", "chief/", "--prefix", "--print-value-only", "--sort-by=CREATE", title="both candidates")
     leader.interrupt()
     second.wait_lines(2)
     listener.wait_lines(2)

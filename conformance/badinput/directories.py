@@ -1,0 +1,216 @@
+"""Data directories, keys and files that are not what a start expects: refused with the next step, and nothing of them is lost.
+
+What this is: a member keeps a value; then one thing about its directory is made wrong, the start must be refused, the thing is
+put right again, and the value must be there. Data of others (real etcd's, foreign files) must be left as they were.
+"""
+
+import contextlib
+import glob
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+
+from checks import fault, refused, run, unlike
+from member import Member, tool
+from up import Up, clean_environment
+
+NEXT = r"next: .{10}"
+
+
+def digest(directory):
+    """What a directory holds: every name with a hash of its content."""
+    found = {}
+    for parent, _, files in os.walk(directory):
+        for name in files:
+            path = os.path.join(parent, name)
+            found[os.path.relpath(path, directory)] = hashlib.sha256(open(path, "rb").read()).hexdigest()
+    return found
+
+
+def etcdctl(server, *arguments, within=10):
+    """The real etcdctl as the member's administrator: (exit code, output)."""
+    code, text, _ = run([tool("etcdctl"), *server.client_flags(), *arguments], server.directory, within=within)
+    return code, text
+
+
+def keeps(server, key, value):
+    """A look afterwards: started again, it serves and has the value."""
+    def look():
+        try:
+            server.start(within_seconds=15)
+        except SystemExit as error:
+            return f"does not start any more once the mistake is undone:\n{error}"
+        try:
+            code, text = etcdctl(server, "get", key, "--print-value-only")
+            return None if code == 0 and text.strip() == value else f"the value is gone: {text[-500:]}"
+        finally:
+            server.stop()
+    return look
+
+
+@contextlib.contextmanager
+def moved(path, to):
+    os.rename(path, to)
+    yield
+    os.rename(to, path)
+
+
+@contextlib.contextmanager
+def mode(path, bits):
+    before = os.stat(path).st_mode & 0o7777
+    os.chmod(path, bits)
+    yield
+    os.chmod(path, before)
+
+
+@contextlib.contextmanager
+def replaced(path, content):
+    """Another content for a file (None: no file), its mode kept."""
+    original, bits = open(path, "rb").read(), os.stat(path).st_mode & 0o7777
+
+    def write(data):
+        with open(path, "wb") as out:
+            out.write(data)
+        os.chmod(path, bits)
+
+    os.remove(path) if content is None else write(content)
+    yield
+    write(original)
+
+
+def flipped(path, at):
+    """The content of a file with one bit changed."""
+    data = bytearray(open(path, "rb").read())
+    data[at if at >= 0 else len(data) + at] ^= 1
+    return bytes(data)
+
+
+def own(checks, binary, directory):
+    """A member's own directory, key and certificates."""
+    with Up(binary, os.path.join(directory, "a", "member"), client_port=4379, peer_port=4380) as a:
+        etcdctl(a, "put", "kept", "value-of-a")
+        etcdctl(a, "put", "more", "x" * 3000)
+    with Up(binary, os.path.join(directory, "b", "member"), client_port=4379, peer_port=4380) as b:
+        etcdctl(b, "put", "kept", "value-of-b")
+    key = glob.glob(os.path.join(a.directory, "strongroom-keys", "*.key"))[0]
+    other_key = glob.glob(os.path.join(b.directory, "strongroom-keys", "*.key"))[0]
+    look = keeps(a, "kept", "value-of-a")
+
+    def case(name, wrong, cause, step=NEXT):
+        before = sorted(os.listdir(os.path.dirname(key)))
+        with wrong:
+            during = sorted(os.listdir(os.path.dirname(key)))
+            refused_at(checks, name, a, cause, step, look_after=None if before != during else look_during(key, before))
+        problem = look()
+        checks.all(f"{name}, put right", "starts again and has the value", problem)
+
+    case("data directory of mode 0755", mode(a.data_dir, 0o755), "mode 0755", "chmod 700")
+    case("sealing key of mode 0644", mode(key, 0o644), "mode 0644", "chmod 600")
+    case("certificate directory of mode 0755", mode(a.pki_dir, 0o755), "mode 0755", "chmod 700")
+    case("sealing key moved away", moved(key, os.path.join(directory, "away.key")), r"key [0-9a-f]+ not found; tried .*strongroom-keys", NEXT)
+    case("another member's sealing key under this one's name", replaced(key, open(other_key, "rb").read()), "(?i)wrong key|is not key|another key|holds key|key file")
+    case("sealing key cut short", replaced(key, open(key, "rb").read()[:10]), r"\.key")
+    case("sealing key empty", replaced(key, b""), r"\.key")
+    log, other_log = os.path.join(a.data_dir, "log"), os.path.join(b.data_dir, "log")
+    away = os.path.join(directory, "log-of-a")
+    case("log of another member in the data directory", swapped(log, other_log, away), "(?i)log.*(tampered|wrong key|another member|belongs|damaged)|(tampered|damaged).*log")
+    case("data directory of another member whose key is elsewhere", swapped(a.data_dir, b.data_dir, os.path.join(directory, "data-of-a")), r"key [0-9a-f]+ not found")
+    keyring, manifest = os.path.join(a.data_dir, "keyring"), sorted(glob.glob(os.path.join(a.data_dir, "manifest-*")))[-1]
+    case("one bit of the keyring changed", replaced(keyring, flipped(keyring, -40)), "(?i)keyring.*(tampered|damaged|wrong key)")
+    manifest = sorted(glob.glob(os.path.join(a.data_dir, "manifest-*")))[-1]
+    if len(glob.glob(os.path.join(a.data_dir, "manifest-*"))) == 1:
+        case("one bit of the manifest changed", replaced(manifest, flipped(manifest, -40)), "(?i)manifest.*(tampered|damaged|wrong key)|(tampered|damaged).*manifest")
+    first = sorted(glob.glob(os.path.join(log, "*.log")))[0]
+    case("one bit in the middle of the log changed", replaced(first, flipped(first, used(first) // 2)), "(?i)(damaged|tampered).*log|log.*(damaged|tampered)")
+    case("log gone", replaced(first, None), "(?i)log")
+    store = sorted(glob.glob(os.path.join(a.data_dir, "store", "*.store")))[0]
+    case("store cut to nothing", replaced(store, b""), "(?i)store")
+    in_use(checks, a)
+    rollback(checks, a, os.path.join(directory, "older"))
+
+
+def used(path):
+    """The length of a preallocated file up to its last byte that is not zero."""
+    return len(open(path, "rb").read().rstrip(b"\0"))
+
+
+def look_during(key, before):
+    """While its key is not good, a start must not make another one."""
+    return lambda: None if sorted(os.listdir(os.path.dirname(key))) == before else "the refused start made or removed a key"
+
+
+@contextlib.contextmanager
+def swapped(path, other, away):
+    """A copy of another directory in the place of one."""
+    os.rename(path, away)
+    shutil.copytree(other, path)
+    os.chmod(path, 0o700)
+    yield
+    shutil.rmtree(path)
+    os.rename(away, path)
+
+
+def refused_at(checks, name, server, cause, step, look_after=None, code=1):
+    return refused(checks, name, server.command, server.directory, code, cause, step, after=look_after)
+
+
+def in_use(checks, a):
+    """Two processes on one directory would destroy it."""
+    with a:
+        a.start()
+        command = [a.command[0], "up", "--data-dir", a.data_dir, "--listen", "127.0.0.1:4399"]
+        refused(checks, "data directory that a running member has", command, a.directory, 1, "in use by another process", NEXT)
+        code, text = etcdctl(a, "get", "kept", "--print-value-only")
+        checks.all("data directory that a running member has", "the running member goes on", None if text.strip() == "value-of-a" else f"{code}: {text}")
+
+
+def rollback(checks, a, older):
+    """An old copy put back hides what was written since: an accident or an attack until somebody says it is neither."""
+    shutil.copytree(a.data_dir, older)
+    with a:
+        a.start()
+        for n in range(5):
+            etcdctl(a, "put", "since", str(n))
+    with swapped(a.data_dir, older, older + "-newer"):
+        refused_at(checks, "older copy of the data directory put back", a, "(?i)older", r"--accept-rollback")
+    checks.all("older copy of the data directory put back, put right", "starts again and has the value", keeps(a, "since", "4")())
+
+
+def of_others(checks, binary, etcd, reference, directory):
+    """Data of real etcd, and files that are nobody's business here."""
+    theirs = Member(reference, os.path.join(directory, "real"))
+    env = clean_environment(directory)
+    subprocess.run([tool("etcdctl"), "--endpoints", theirs.endpoint, "put", "theirs", "untouched"], check=True, env=env, capture_output=True)
+    theirs.process.send_signal(signal.SIGTERM)
+    theirs.process.wait()
+    before = digest(theirs.data_dir)
+
+    def untouched(path, was):
+        return lambda: None if digest(path) == was else "the directory was changed"
+
+    refused(checks, "strongroom: data directory of real etcd", [binary, "up", "--data-dir", theirs.data_dir, "--listen", "127.0.0.1:4379"], directory, 1,
+            "holds data of etcd", NEXT, after=untouched(theirs.data_dir, before))
+    peer = "http://127.0.0.1:4380"
+    flags = ["--name=one", "--listen-client-urls=http://127.0.0.1:4379", "--advertise-client-urls=http://127.0.0.1:4379", f"--listen-peer-urls={peer}",
+             f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=one={peer}"]
+    refused(checks, "etcd: data directory of real etcd", [etcd, *flags, f"--data-dir={theirs.data_dir}"], directory, 1, "holds data of etcd", "hint",
+            after=untouched(theirs.data_dir, before))
+    theirs.start()
+    got = subprocess.run([tool("etcdctl"), "--endpoints", theirs.endpoint, "get", "theirs", "--print-value-only"], env=env, capture_output=True, text=True).stdout
+    theirs.stop()
+    checks.all("data directory of real etcd", "real etcd starts on it afterwards and has its value", None if got.strip() == "untouched" else f"got {got!r}")
+    foreign = os.path.join(directory, "foreign")
+    os.makedirs(foreign, mode=0o700)
+    os.chmod(foreign, 0o700)
+    with open(os.path.join(foreign, "holiday.jpg"), "w") as out:
+        out.write("a picture")
+    was = digest(foreign)
+    refused(checks, "strongroom: directory with foreign files", [binary, "up", "--data-dir", foreign, "--listen", "127.0.0.1:4379"], directory, 1,
+            r"holiday\.jpg", NEXT, after=untouched(foreign, was))
+    refused(checks, "etcd: directory with foreign files", [etcd, *flags, f"--data-dir={foreign}"], directory, 1, r"holiday\.jpg", "hint",
+            after=untouched(foreign, was))
+    code, text, _ = run([binary, "put", "a", "b"], os.path.join(directory), within=10)
+    checks.all("strongroom: no member there", "the client command fails and names the cause and the next step",
+               None if code not in (0, None) else f"exit code {code}", unlike(text, r"(?i)next: |hint"), fault(text))

@@ -1,0 +1,68 @@
+"""Certificates to make mistakes with: made by openssl, of a stranger's authority or signed by a member's own client issuer.
+
+What this is: `Issuer` signs certificates with any beginning, end, name and purpose. The files lie in a directory of the test.
+"""
+
+import os
+import subprocess
+
+CONFIG = """
+[ca]
+default_ca = it
+[it]
+dir = {directory}
+database = {directory}/index.txt
+serial = {directory}/serial
+new_certs_dir = {directory}
+default_md = sha256
+policy = any
+unique_subject = no
+rand_serial = yes
+[any]
+commonName = supplied
+[leaf]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = {usage}
+{names}
+"""
+ALWAYS = ("20200101000000Z", "20491231235959Z")
+ENDED = ("20200101000000Z", "20200201000000Z")
+TO_COME = ("20480101000000Z", "20491231235959Z")
+
+
+def openssl(*arguments, cwd):
+    done = subprocess.run(["openssl", *arguments], cwd=cwd, capture_output=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"openssl {arguments[0]}: {done.stderr.decode(errors='replace')[-500:]}")
+
+
+class Issuer:
+    """Who signs: a certificate and key that are there, or a new root."""
+
+    def __init__(self, directory, certificate=None, key=None):
+        self.directory = os.path.abspath(directory)
+        os.makedirs(self.directory, exist_ok=True)
+        open(os.path.join(self.directory, "index.txt"), "a").close()
+        self.certificate, self.key = certificate, key
+        if certificate is None:
+            self.certificate, self.key = os.path.join(self.directory, "ca.crt"), os.path.join(self.directory, "ca.key")
+            openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=a stranger's root",
+                    "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", self.certificate, "-keyout", self.key, cwd=self.directory)
+
+    def leaf(self, name, common_name, usage="clientAuth", names=(), time=ALWAYS, chain=False):
+        """A certificate and its key: (paths). With `chain` the issuer's certificate follows in the file."""
+        config, request = os.path.join(self.directory, f"{name}.cnf"), os.path.join(self.directory, f"{name}.csr")
+        certificate, key = os.path.join(self.directory, f"{name}.crt"), os.path.join(self.directory, f"{name}.key")
+        alternative = f"subjectAltName = {','.join(names)}" if names else ""
+        with open(config, "w") as out:
+            out.write(CONFIG.format(directory=self.directory, usage=usage, names=alternative))
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={common_name}", "-out", request, "-keyout", key,
+                cwd=self.directory)
+        openssl("ca", "-batch", "-notext", "-config", config, "-extensions", "leaf", "-cert", self.certificate, "-keyfile", self.key, "-in", request,
+                "-out", certificate, "-startdate", time[0], "-enddate", time[1], cwd=self.directory)
+        os.chmod(key, 0o600)
+        if chain:
+            with open(certificate, "a") as out:
+                out.write(open(self.certificate).read())
+        return certificate, key
