@@ -154,26 +154,52 @@ DISK_BYTES = 288 << 20
 VALUE_BYTES = 1_000_000
 
 
+def mounted(where, size):
+    """A small file system of its own there; None, or why not."""
+    os.makedirs(where, mode=0o700, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "strongroom-test", where], capture_output=True, text=True)
+    return None if done.returncode == 0 else done.stderr
+
+
 def full_disk(checks, binary, directory):
-    """A small file system of its own for the data; all that is free is taken away, and later given back."""
-    where = os.path.join(directory, "full")
-    data = os.path.join(where, "data")
-    os.makedirs(data, mode=0o700)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "strongroom-test", data], capture_output=True, text=True)
-    if mounted.returncode != 0:
-        checks.line("full disk", "a small file system can be mounted here", mounted.stderr)
+    """A small file system for the data and its key; all that is free is taken away, and later given back."""
+    volume = os.path.join(directory, "volume")
+    problem = mounted(volume, DISK_BYTES)
+    if problem:
+        checks.line("full disk", "a small file system can be mounted here", problem)
         return
-    server = Member(binary, where, "--quota-backend-bytes=8589934592", client_port=4379, peer_port=4380)
+    server = Member(binary, os.path.join(directory, "full"), "--quota-backend-bytes=8589934592", client_port=4379, peer_port=4380, start=False)
+    server.data_dir = os.path.join(volume, "data")
     try:
-        filled(checks, server, ballast_in(data))
+        server.start()
+        filled(checks, server, os.path.join(volume, "ballast"))
     finally:
         server.kill()
-        subprocess.run(["umount", data], check=False, capture_output=True)
+        subprocess.run(["umount", volume], check=False, capture_output=True)
 
 
-def ballast_in(data):
-    """A file that takes what is free. It is the test's own, and so hidden from the server's look at foreign files."""
-    return os.path.join(data, "store", "ballast-of-the-test")
+def empty_volume(checks, binary, directory):
+    """An empty file system mounted as the data directory itself, as containers have it: the key has no other place."""
+    volume = os.path.join(directory, "as-data")
+    problem = mounted(volume, DISK_BYTES)
+    server = Member(binary, os.path.join(directory, "mounted"), client_port=4379, peer_port=4380, start=False)
+    server.data_dir = volume
+    try:
+        for what in ("first start", "second start"):
+            if problem is None:
+                server.start()
+                connection = http.client.HTTPConnection("127.0.0.1", server.client_port, timeout=10)
+                status, answer = call(connection, "/v3/kv/put", {"key": b64("a"), "value": b64(what)})
+                checks.all(f"empty volume as data directory, {what}", "serves, and warns that the key lies with the data", None if status == 200 else f"{status} {answer}",
+                           unlike(log_of(server), r'"level":"warn"[^\n]*key[^\n]*hint'), fault(log_of(server)))
+                server.stop()
+    except SystemExit as error:
+        problem = str(error)[-700:]
+    finally:
+        server.kill()
+        subprocess.run(["umount", volume], check=False, capture_output=True)
+    if problem:
+        checks.line("empty volume as data directory", "serves", problem)
 
 
 def take_all(path):
