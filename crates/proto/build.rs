@@ -16,6 +16,16 @@ const FILES: &[&str] = &[
     "grpc/health/v1/health.proto",
 ];
 
+/// Messages with passwords or tokens: `src/secret.rs` prints them.
+const SECRET: &[&str] = &[
+    ".authpb.User",
+    ".etcdserverpb.AuthenticateRequest",
+    ".etcdserverpb.AuthenticateResponse",
+    ".etcdserverpb.AuthUserAddRequest",
+    ".etcdserverpb.AuthUserChangePasswordRequest",
+    ".etcdserverpb.InternalAuthenticateRequest",
+];
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo::rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
@@ -24,6 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stubs = std::env::var_os("CARGO_FEATURE_GRPC").is_some();
     tonic_prost_build::configure()
         .bytes(".")
+        .skip_debug(SECRET)
         .build_client(stubs)
         .build_server(stubs)
         .build_transport(false)
