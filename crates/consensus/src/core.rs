@@ -308,13 +308,13 @@ impl<L: LogRead> Consensus<L> {
             // The library leaves it a leader without progress of its own, and panics at its next write.
             raft.become_follower(raft.term, raft::INVALID_ID);
         }
-        Ok(ConfState(changed))
+        Ok(ConfState::from_library(changed))
     }
 
     /// The configuration in force.
     #[must_use]
     pub fn conf_state(&self) -> ConfState {
-        ConfState(self.node.raft.prs().conf().to_conf_state())
+        ConfState::from_library(self.node.raft.prs().conf().to_conf_state())
     }
 
     /// Whether this member alone is the whole quorum.

@@ -87,6 +87,8 @@ impl HardState {
 }
 
 /// A configuration: who votes and who learns, and during a joint change also who did and who will.
+///
+/// Invariant: members stand in ascending order, so that the same configuration has the same bytes everywhere.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConfState(pub(crate) pb::ConfState);
 
@@ -94,7 +96,17 @@ impl ConfState {
     /// A configuration of these voters.
     #[must_use]
     pub fn of_voters(voters: impl IntoIterator<Item = MemberId>) -> Self {
-        Self(pb::ConfState { voters: voters.into_iter().map(|id| id.0).collect(), ..Default::default() })
+        let voters = voters.into_iter().map(|id| id.0).collect();
+        Self::from_library(pb::ConfState { voters, ..Default::default() })
+    }
+
+    /// The library lists members in the order of their hashes.
+    pub(crate) fn from_library(mut state: pb::ConfState) -> Self {
+        let pb::ConfState { voters, learners, voters_outgoing, learners_next, .. } = &mut state;
+        for members in [voters, learners, voters_outgoing, learners_next] {
+            members.sort_unstable();
+        }
+        Self(state)
     }
 
     /// Who votes.
@@ -116,7 +128,7 @@ impl ConfState {
     /// The configuration of these bytes; nothing if they are none.
     #[must_use]
     pub fn decode(bytes: Bytes) -> Option<Self> {
-        pb::ConfState::decode(bytes).ok().map(Self)
+        pb::ConfState::decode(bytes).ok().map(Self::from_library)
     }
 }
 
