@@ -83,6 +83,10 @@ pub(crate) struct Shared {
     pub failed: AtomicU64,
     /// Set by the first thread that fails; the consensus thread then ends, and with it all others.
     pub broken: AtomicBool,
+    /// Set when the member is to stop.
+    pub stopping: AtomicBool,
+    /// Written by the log thread: there is no room for the next segment.
+    pub full_disk: AtomicBool,
     pub threads: Mutex<Option<Threads>>,
 }
 
@@ -96,6 +100,10 @@ impl Member {
     pub fn propose(&self, command: Recorded<Command>, reply: Reply<Proposed>) {
         let shared = &self.shared;
         let (command, intent) = command.into_parts();
+        if shared.full_disk.load(Ordering::Acquire) && state::quota::cost(&command) > 0 {
+            reply(Err(Refused::State(state::Refusal::NoSpace)));
+            return;
+        }
         let id = RequestId(shared.next_request.fetch_add(1, Ordering::Relaxed));
         let entry = codec::encode(Envelope { id, command });
         if entry.len() > shared.request_bytes_max {
@@ -201,6 +209,7 @@ impl Member {
     pub fn stop(&self) {
         let threads = lock(&self.shared.threads).take();
         let Some(threads) = threads else { return };
+        self.shared.stopping.store(true, Ordering::Release);
         let _ = self.shared.consensus.send(Input::Stop);
         threads.join();
     }

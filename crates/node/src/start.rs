@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::error::Refused;
 use crate::lease_clock::LeaseClock;
 use crate::member::{Member, Shared, lock};
-use crate::threads::{ApplyThread, ConsensusThread, OnFailure, Threads, run_checkpoints, run_hub, run_log};
+use crate::threads::{ApplyThread, ConsensusThread, LogThread, OnFailure, Threads, run_checkpoints, run_hub};
 use crate::watch::HubState;
 use audit::Recorder;
 use consensus::{ConfState, Consensus, EntryKind, Founder, HardState, LogRead, Position, Role, bootstrap};
@@ -188,6 +188,8 @@ fn run(
         pending: AtomicUsize::new(0),
         failed: AtomicU64::new(0),
         broken: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
+        full_disk: AtomicBool::new(false),
         threads: Mutex::new(None),
     });
     let on_failure = once(shared.clone(), on_failure);
@@ -199,6 +201,8 @@ fn run(
         apply: to_apply,
         tick: settings.tick,
     };
+    let log_thread =
+        LogThread { writer, shared: shared.clone(), inputs: log_inputs, consensus: to_consensus };
     let apply_thread = ApplyThread {
         applier: Applier::new(machine, conf_state.encode()),
         shared: shared.clone(),
@@ -213,7 +217,7 @@ fn run(
     let [f1, f2, f3, f4] = failures;
     let threads = vec![
         spawn("consensus", move || consensus_thread.run(&f1)),
-        spawn("log", move || run_log(writer, &log_inputs, &to_consensus, &f2)),
+        spawn("log", move || log_thread.run(&f2)),
         spawn("apply", move || apply_thread.run(&f3)),
         spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &f4)),
         spawn("watch", move || run_hub(hub, &hub_inputs, &*clock)),

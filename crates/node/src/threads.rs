@@ -64,6 +64,8 @@ impl Threads {
 /// Told once, by whichever thread fails first.
 pub(crate) type OnFailure = Arc<dyn Fn(Failure) + Send + Sync>;
 
+/// How long a full disk is left alone before the next try.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
 /// How often a waiting watch hub looks again.
 const HUB_BUSY: Duration = Duration::from_millis(5);
 /// How often an idle one does.
@@ -185,42 +187,58 @@ impl ConsensusThread {
 }
 
 /// The log thread: writes and syncs, nothing else.
-pub(crate) fn run_log(
-    mut writer: LogWriter,
-    inputs: &Receiver<LogInput>,
-    consensus: &SyncSender<Input>,
-    on_failure: &OnFailure,
-) {
-    while let Ok(input) = inputs.recv() {
-        let done = match input {
-            LogInput::Release(below) => writer.release(below).map(|()| None),
-            LogInput::Write(write) => write_batch(&mut writer, &write).map(|()| Some(write.number)),
-        };
-        match done {
-            Ok(None) => {}
-            Ok(Some(number)) => {
-                if consensus.send(Input::Persisted(number)).is_err() {
-                    return;
+pub(crate) struct LogThread {
+    pub writer: LogWriter,
+    pub shared: Arc<Shared>,
+    pub inputs: Receiver<LogInput>,
+    pub consensus: SyncSender<Input>,
+}
+
+impl LogThread {
+    pub(crate) fn run(mut self, on_failure: &OnFailure) {
+        while let Ok(input) = self.inputs.recv() {
+            let done = match input {
+                LogInput::Release(below) => self.writer.release(below).map(|()| None),
+                LogInput::Write(write) => self.write(&write).map(|()| Some(write.number)),
+            };
+            match done {
+                Ok(None) => {}
+                Ok(Some(number)) => {
+                    if self.consensus.send(Input::Persisted(number)).is_err() {
+                        return;
+                    }
                 }
-            }
-            Err(error) => {
-                on_failure(error.into());
-                return;
+                Err(error) => return on_failure(error.into()),
             }
         }
     }
-}
 
-fn write_batch(writer: &mut LogWriter, write: &Write) -> Result<(), storage::Error> {
-    writer.append(storage::LogBatch {
-        hard_state: write.hard_state,
-        entries: &write.entries,
-        audit: &write.intents,
-    })?;
-    if write.must_sync || !write.intents.is_empty() {
-        writer.sync()?;
+    /// Writes a batch. A full disk is waited out: nothing of the batch was written, and what would grow the store is
+    /// refused at the door meanwhile.
+    fn write(&mut self, write: &Write) -> Result<(), storage::Error> {
+        let batch = storage::LogBatch {
+            hard_state: write.hard_state,
+            entries: &write.entries,
+            audit: &write.intents,
+        };
+        while let Err(error) = self.writer.append(batch) {
+            let waits = matches!(error, storage::Error::NoSpace { .. });
+            if !waits || self.shared.stopping.load(Ordering::Acquire) {
+                return Err(error);
+            }
+            if !self.shared.full_disk.swap(true, Ordering::AcqRel) {
+                tracing::error!(%error, "the disk is full: refusing what needs room until there is some");
+            }
+            std::thread::sleep(FULL_DISK_PAUSE);
+        }
+        if write.must_sync || !write.intents.is_empty() {
+            self.writer.sync()?;
+        }
+        if self.shared.full_disk.swap(false, Ordering::AcqRel) {
+            tracing::info!("the disk has room again");
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The apply thread.
@@ -330,8 +348,12 @@ pub(crate) fn run_checkpoints(
     while let Ok(pending) = inputs.recv() {
         match pending.run() {
             Ok(durable) => {
-                let below = durable.consistent_index.saturating_back(kept).next();
+                let below = durable.release_below.min(durable.consistent_index.saturating_back(kept).next());
                 let _ = log.send(LogInput::Release(below));
+            }
+            // The manifest before stands; a later checkpoint covers this too.
+            Err(error @ storage::Error::NoSpace { .. }) => {
+                tracing::error!(%error, "no room for a checkpoint")
             }
             Err(error) => {
                 on_failure(error.into());

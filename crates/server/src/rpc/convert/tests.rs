@@ -1,3 +1,5 @@
+//! Requests against etcd's rules: each refusal with its exact reason, each wish as the house means it.
+
 use super::*;
 use crate::rpc::status::Failure;
 use pb::request_op::Request;

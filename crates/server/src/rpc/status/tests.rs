@@ -1,3 +1,5 @@
+//! The status table, row by row.
+
 use super::*;
 use types::{LeaseId, MemberId, Revision};
 
