@@ -116,11 +116,11 @@ impl<L: LogRead> Core<L> {
     /// What follows from the inputs since the last step.
     ///
     /// # Errors
-    /// A committed configuration entry that cannot be applied.
+    /// The log cannot be read, or a committed configuration entry cannot be applied.
     pub(crate) fn step(&mut self) -> Result<Effects, Failure> {
         let mut effects = Effects::default();
         while !self.writing {
-            let Some(ready) = self.consensus.ready() else { break };
+            let Some(ready) = self.consensus.try_ready()? else { break };
             // Messages to other members belong here; a lone member has none.
             for entry in ready.committed {
                 let conf_state = match entry.kind {
