@@ -57,7 +57,7 @@ pub enum Error {
         mode: u32,
     },
     /// A key file that is not one, or was changed.
-    #[error("key file {}: {why}", path.display())]
+    #[error("key file {}: {why}; hint: put the file back from a copy", path.display())]
     KeyFile {
         /// Which.
         path: PathBuf,

@@ -114,6 +114,9 @@ pub fn find_key_file(disk: &dyn Disk, id: KeyId, candidates: &[PathBuf]) -> Resu
             if key.id == id {
                 return Ok(key);
             }
+            if is_directory {
+                return Err(Error::KeyFile { path, why: "it holds another key than its name says" });
+            }
         }
         tried.push(path);
     }
@@ -193,6 +196,16 @@ mod tests {
         let candidates = ["/".into(), "/elsewhere/x.key".into()];
         let error = find_key_file(&*env.disk, other, &candidates).unwrap_err().to_string();
         assert!(error.contains("/strongroom-0707070707070707.key, /elsewhere/x.key"), "{error}");
+    }
+
+    /// Another key under the right name is said to be one; "not found" would send the operator looking at the wrong place.
+    #[test]
+    fn another_key_under_the_right_name_is_named() {
+        let (env, _, key) = made();
+        let wanted = KeyId([7; 8]);
+        env.disk.rename(key.path(), &Path::new("/").join(KeyFile::file_name(wanted))).unwrap();
+        let error = find_key_file(&*env.disk, wanted, &["/".into()]).unwrap_err().to_string();
+        assert!(error.contains("another key than its name says; hint: "), "{error}");
     }
 
     /// A key that group or others can read is no secret.

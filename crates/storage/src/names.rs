@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! keyring · manifest-<generation, 16 hex> · log/<number, 16 hex>.log · store/<number, 8 hex>.store
+//! keys/strongroom-<key id, 16 hex>.key, only where there is no place outside
 //! ```
 //!
 //! A name that ends in `.tmp` is a replacement that was cut short: it is never read.
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub(crate) const KEYRING: &str = "keyring";
 pub(crate) const LOG: &str = "log";
 pub(crate) const STORE: &str = "store";
+/// Where the key lies when there is no place outside: an empty volume mounted as the data directory.
+pub(crate) const KEYS: &str = "keys";
 const MANIFEST: &str = "manifest-";
 
 pub(crate) fn manifest(dir: &Path, generation: u64) -> PathBuf {
@@ -39,7 +42,7 @@ pub(crate) fn parse_store_segment(name: &str) -> Option<u32> {
 
 /// Whether a name at the top of the directory can be there before the keyring is: what a creation cut short leaves.
 pub(crate) fn is_of_creation(name: &str) -> bool {
-    [LOG, STORE, "lost+found"].contains(&name) || parse_manifest(name).is_some() || is_temporary(name)
+    [LOG, STORE, KEYS, "lost+found"].contains(&name) || parse_manifest(name).is_some() || is_temporary(name)
 }
 
 /// Whether a name is a replacement that was cut short.

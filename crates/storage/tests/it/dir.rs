@@ -21,6 +21,18 @@ fn what_was_made_opens() {
     assert_eq!(world.open_dir().unwrap().identity(), US);
 }
 
+/// An empty volume mounted as the data directory has no place for the key but inside: that must not make it foreign.
+#[test]
+fn a_key_that_lies_inside_does_not_stand_in_the_way() {
+    let world = World::new(1);
+    world.env.disk.create_dir(data()).unwrap();
+    let inside = data().join("keys");
+    world.env.disk.create_dir(&inside).unwrap();
+    let key = KeyFile::create(&*world.env.disk, &inside, &*world.env.random).unwrap();
+    drop(DataDir::create(&world.env, data(), US, &key).unwrap());
+    assert_eq!(DataDir::open(&world.env, data(), None, Keys::Files(&[inside])).unwrap().identity(), US);
+}
+
 /// A creation cut short at any act leaves nothing that stands in the way of the next, and never something half ours.
 #[test]
 fn a_creation_cut_short_is_done_again() {
