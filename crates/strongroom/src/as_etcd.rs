@@ -19,7 +19,9 @@ pub(crate) fn run() -> ExitCode {
     match run::start(&config, &Env::real()).and_then(run::Started::until_stopped) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!(error = %failure, "etcd failed");
+            let text = failure.to_string();
+            let (error, hint) = text.split_once("; hint: ").unwrap_or((&text, "see the lines before"));
+            tracing::error!(error, hint, "etcd failed");
             ExitCode::FAILURE
         }
     }

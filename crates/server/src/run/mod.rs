@@ -57,13 +57,13 @@ pub enum Failure {
         count: usize,
     },
     /// The data directory.
-    #[error(transparent)]
+    #[error("{}", with_hint(.0))]
     Data(#[from] storage::Error),
     /// The member.
-    #[error(transparent)]
+    #[error("{}", with_hint(.0))]
     Member(#[from] node::Failure),
     /// An address.
-    #[error(transparent)]
+    #[error("{}; hint: {}", .0, .0.hint())]
     Listen(#[from] listen::Error),
     /// A certificate or key.
     #[error("{error}; hint: {}", error.hint())]
@@ -91,6 +91,17 @@ pub enum Failure {
     /// The member stopped by itself.
     #[error("the member stopped: {0}")]
     Stopped(String),
+}
+
+/// What stopped a start at the data, with what to do next where it does not say so itself.
+fn with_hint(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    if text.contains("; hint: ") {
+        return text;
+    }
+    format!(
+        "{text}; hint: check the path and this user's rights on it, or put the whole data directory back from a copy"
+    )
 }
 
 /// What the operator may want to see of a start.
