@@ -23,7 +23,11 @@ const SAME_FLOOR: &[(&str, &str)] = &[("raft-proto", "protobuf"), ("seal", "env"
 /// What only the named crates may depend on directly, and why.
 const FENCES: &[(&str, &[&str], &str)] = &[
     ("raft", &["consensus"], "the raft library stays behind our own words"),
-    ("tokio", &["server", "ctl", "strongroom", "proto", "conformance", "bench"], "the core knows no async runtime"),
+    (
+        "tokio",
+        &["server", "ctl", "strongroom", "proto", "conformance", "bench"],
+        "the core knows no async runtime",
+    ),
     ("tonic", &["server", "ctl", "strongroom", "proto", "conformance", "bench"], "the core knows no gRPC"),
     ("aws-lc-rs", &["seal", "env", "server", "ctl"], "one crate encrypts at rest; the edge does TLS"),
     ("ring", &[], "one crypto provider"),
@@ -42,7 +46,8 @@ fn packages() -> BTreeMap<String, Vec<String>> {
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
     let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
     let packages = metadata["packages"].as_array().expect("packages");
     let dependencies = |package: &serde_json::Value| {
@@ -73,7 +78,8 @@ fn fences_hold() {
     let packages = packages();
     for (fenced, allowed, why) in FENCES {
         for (package, dependencies) in &packages {
-            let crossed = dependencies.iter().any(|name| name == fenced) && !allowed.contains(&package.as_str());
+            let crossed =
+                dependencies.iter().any(|name| name == fenced) && !allowed.contains(&package.as_str());
             assert!(!crossed, "{package} depends on {fenced}: {why}");
         }
     }
