@@ -17,10 +17,15 @@ import traceback
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from up import clean_environment  # noqa: E402
 
-FAULT = re.compile(r"panicked at|stack backtrace|RUST_BACKTRACE|assertion .*failed|SIGSEGV|internal error: entered unreachable|fatal runtime error")
+FAULT = re.compile(
+    r"panicked at|stack backtrace|RUST_BACKTRACE|assertion .*failed|SIGSEGV|internal error: entered unreachable|fatal runtime error"
+)
 # Capabilities by which root passes over file modes and low ports; without them the cases about permissions mean something.
-PLAIN_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-net_bind_service",
-              "--inh-caps=-dac_override,-dac_read_search,-net_bind_service"]
+PLAIN_USER = [
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search,-net_bind_service",
+    "--inh-caps=-dac_override,-dac_read_search,-net_bind_service",
+]
 START_SECONDS_MAX = 5
 
 
@@ -54,15 +59,23 @@ class Checks:
             function(self, *arguments)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, the other groups still run
             where = traceback.extract_tb(error.__traceback__)[-1]
-            self.line(title, "every case of the group runs", f"{type(error).__name__}: {error}\nat {os.path.basename(where.filename)}:{where.lineno}")
+            self.line(
+                title, "every case of the group runs", f"{type(error).__name__}: {error}\nat {os.path.basename(where.filename)}:{where.lineno}"
+            )
         print(f"      {time.monotonic() - began:.1f} s", flush=True)
 
 
 def run(command, home, env=None, within=START_SECONDS_MAX, stdin=b"", cwd=None):
     """Runs a command that should end by itself: (exit code, output of both kinds, seconds); the code is None if it went on."""
     began = time.monotonic()
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               env=dict(clean_environment(home), **(env or {})), cwd=cwd or home)
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(clean_environment(home), **(env or {})),
+        cwd=cwd or home,
+    )
     try:
         text = process.communicate(stdin, timeout=within)[0]
         code = process.returncode
@@ -76,7 +89,7 @@ def run(command, home, env=None, within=START_SECONDS_MAX, stdin=b"", cwd=None):
 def fault(text):
     """The fault of the program that a text shows, or None."""
     found = FAULT.search(text)
-    return f"a fault of the program: …{text[max(0, found.start() - 200):found.end() + 300]}" if found else None
+    return f"a fault of the program: …{text[max(0, found.start() - 200) : found.end() + 300]}" if found else None
 
 
 def unlike(text, *patterns):
@@ -89,8 +102,15 @@ def refused(checks, name, command, home, code, cause, step, env=None, after=None
     """A start that must be refused. `after` looks at what is left and returns a problem or None."""
     got, text, seconds = run(command, home, env, within)
     ended = f"exit code {got}, not {code}:\n{text[-800:]}" if got is not None else f"did not end within {within} s; it said:\n{text[-800:]}"
-    checks.all(name, f"refused with exit code {code}, naming /{cause}/ and /{step}/",
-               None if got == code else ended, unlike(text, cause, step), fault(text), after and after(), seconds=seconds)
+    checks.all(
+        name,
+        f"refused with exit code {code}, naming /{cause}/ and /{step}/",
+        None if got == code else ended,
+        unlike(text, cause, step),
+        fault(text),
+        after and after(),
+        seconds=seconds,
+    )
     return text
 
 

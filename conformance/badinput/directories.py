@@ -37,6 +37,7 @@ def etcdctl(server, *arguments, within=10):
 
 def keeps(server, key, value):
     """A look afterwards: started again, it serves and has the value."""
+
     def look():
         try:
             server.start(within_seconds=15)
@@ -47,6 +48,7 @@ def keeps(server, key, value):
             return None if code == 0 and text.strip() == value else f"the value is gone: {text[-500:]}"
         finally:
             server.stop()
+
     return look
 
 
@@ -104,30 +106,51 @@ def own(checks, binary, directory):
             during = sorted(os.listdir(os.path.dirname(key)))
             refused_at(checks, name, a, cause, step, look_after=None if before != during else look_during(key, before))
         problem = look()
-        checks.all(f"{name}, put right", "starts again and has the value", problem)
+        checks.all(f"{name}, put right", "starts again and has the value", look())
 
     case("data directory of mode 0755", mode(a.data_dir, 0o755), "mode 0755", "chmod 700")
     case("sealing key of mode 0644", mode(key, 0o644), "mode 0644", "chmod 600")
     case("certificate directory of mode 0755", mode(a.pki_dir, 0o755), "mode 0755", "chmod 700")
     case("sealing key moved away", moved(key, os.path.join(directory, "away.key")), r"key [0-9a-f]+ not found; tried .*strongroom-keys", NEXT)
-    case("another member's sealing key under this one's name", replaced(key, open(other_key, "rb").read()), "(?i)wrong key|is not key|another key|holds key|key file")
+    case(
+        "another member's sealing key under this one's name",
+        replaced(key, open(other_key, "rb").read()),
+        "(?i)wrong key|is not key|another key|holds key|key file",
+    )
     case("sealing key cut short", replaced(key, open(key, "rb").read()[:10]), r"\.key")
     case("sealing key empty", replaced(key, b""), r"\.key")
     log, other_log = os.path.join(a.data_dir, "log"), os.path.join(b.data_dir, "log")
     away = os.path.join(directory, "log-of-a")
-    case("log of another member in the data directory", swapped(log, other_log, away), "(?i)log.*(tampered|wrong key|another member|belongs|damaged)|(tampered|damaged).*log")
-    case("data directory of another member whose key is elsewhere", swapped(a.data_dir, b.data_dir, os.path.join(directory, "data-of-a")), r"key [0-9a-f]+ not found")
+    case(
+        "log of another member in the data directory",
+        swapped(log, other_log, away),
+        "(?i)log.*(tampered|wrong key|another member|belongs|damaged)|(tampered|damaged).*log",
+    )
+    case(
+        "data directory of another member whose key is elsewhere",
+        swapped(a.data_dir, b.data_dir, os.path.join(directory, "data-of-a")),
+        r"key [0-9a-f]+ not found",
+    )
     keyring, manifest = os.path.join(a.data_dir, "keyring"), sorted(glob.glob(os.path.join(a.data_dir, "manifest-*")))[-1]
     case("one bit of the keyring changed", replaced(keyring, flipped(keyring, -40)), "(?i)keyring.*(tampered|damaged|wrong key)")
     manifest = sorted(glob.glob(os.path.join(a.data_dir, "manifest-*")))[-1]
     if len(glob.glob(os.path.join(a.data_dir, "manifest-*"))) == 1:
-        case("one bit of the manifest changed", replaced(manifest, flipped(manifest, -40)), "(?i)manifest.*(tampered|damaged|wrong key)|(tampered|damaged).*manifest")
+        case(
+            "one bit of the manifest changed",
+            replaced(manifest, flipped(manifest, -40)),
+            "(?i)manifest.*(tampered|damaged|wrong key)|(tampered|damaged).*manifest",
+        )
     first = sorted(glob.glob(os.path.join(log, "*.log")))[0]
-    case("one bit in the middle of the log changed", replaced(first, flipped(first, used(first) // 2)), "(?i)(damaged|tampered).*log|log.*(damaged|tampered)")
+    case(
+        "one bit in the middle of the log changed",
+        replaced(first, flipped(first, used(first) // 2)),
+        "(?i)(damaged|tampered).*log|log.*(damaged|tampered)",
+    )
     a.start()
-    etcdctl(a, "put", "kept", "value-of-a")
+    etcdctl(a, "put", "kept", "newer-of-a")
     # After a sudden end the newest entries are in the log alone: to start without it would lose them without a word.
     a.kill()
+    look = keeps(a, "kept", "newer-of-a")
     case("log gone after a sudden end", replaced(first, None), "(?i)log")
     store = sorted(glob.glob(os.path.join(a.data_dir, "store", "*.store")))[0]
     case("store cut to nothing", replaced(store, b""), "(?i)store")
@@ -167,7 +190,9 @@ def in_use(checks, a):
         command = [a.command[0], "up", "--data-dir", a.data_dir, "--listen", "127.0.0.1:4399"]
         refused(checks, "data directory that a running member has", command, a.directory, 1, "in use by another process", NEXT)
         code, text = etcdctl(a, "get", "kept", "--print-value-only")
-        checks.all("data directory that a running member has", "the running member goes on", None if text.strip() == "value-of-a" else f"{code}: {text}")
+        checks.all(
+            "data directory that a running member has", "the running member goes on", None if text.strip() == "newer-of-a" else f"{code}: {text}"
+        )
 
 
 def rollback(checks, a, older):
@@ -194,27 +219,105 @@ def of_others(checks, binary, etcd, reference, directory):
     def untouched(path, was):
         return lambda: None if digest(path) == was else "the directory was changed"
 
-    refused(checks, "strongroom: data directory of real etcd", [binary, "up", "--data-dir", theirs.data_dir, "--listen", "127.0.0.1:4379"], directory, 1,
-            "holds data of etcd", NEXT, after=untouched(theirs.data_dir, before))
+    refused(
+        checks,
+        "strongroom: data directory of real etcd",
+        [binary, "up", "--data-dir", theirs.data_dir, "--listen", "127.0.0.1:4379"],
+        directory,
+        1,
+        "holds data of etcd",
+        NEXT,
+        after=untouched(theirs.data_dir, before),
+    )
     peer = "http://127.0.0.1:4380"
-    flags = ["--name=one", "--listen-client-urls=http://127.0.0.1:4379", "--advertise-client-urls=http://127.0.0.1:4379", f"--listen-peer-urls={peer}",
-             f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=one={peer}"]
-    refused(checks, "etcd: data directory of real etcd", [etcd, *flags, f"--data-dir={theirs.data_dir}"], directory, 1, "holds data of etcd", "hint",
-            after=untouched(theirs.data_dir, before))
+    flags = [
+        "--name=one",
+        "--listen-client-urls=http://127.0.0.1:4379",
+        "--advertise-client-urls=http://127.0.0.1:4379",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=one={peer}",
+    ]
+    refused(
+        checks,
+        "etcd: data directory of real etcd",
+        [etcd, *flags, f"--data-dir={theirs.data_dir}"],
+        directory,
+        1,
+        "holds data of etcd",
+        "hint",
+        after=untouched(theirs.data_dir, before),
+    )
     theirs.start()
-    got = subprocess.run([tool("etcdctl"), "--endpoints", theirs.endpoint, "get", "theirs", "--print-value-only"], env=env, capture_output=True, text=True).stdout
+    got = subprocess.run(
+        [tool("etcdctl"), "--endpoints", theirs.endpoint, "get", "theirs", "--print-value-only"], env=env, capture_output=True, text=True
+    ).stdout
     theirs.stop()
-    checks.all("data directory of real etcd", "real etcd starts on it afterwards and has its value", None if got.strip() == "untouched" else f"got {got!r}")
+    checks.all(
+        "data directory of real etcd",
+        "real etcd starts on it afterwards and has its value",
+        None if got.strip() == "untouched" else f"got {got!r}",
+    )
     foreign = os.path.join(directory, "foreign")
     os.makedirs(foreign, mode=0o700)
     os.chmod(foreign, 0o700)
     with open(os.path.join(foreign, "holiday.jpg"), "w") as out:
         out.write("a picture")
     was = digest(foreign)
-    refused(checks, "strongroom: directory with foreign files", [binary, "up", "--data-dir", foreign, "--listen", "127.0.0.1:4379"], directory, 1,
-            r"holiday\.jpg", NEXT, after=untouched(foreign, was))
-    refused(checks, "etcd: directory with foreign files", [etcd, *flags, f"--data-dir={foreign}"], directory, 1, r"holiday\.jpg", "hint",
-            after=untouched(foreign, was))
+    refused(
+        checks,
+        "strongroom: directory with foreign files",
+        [binary, "up", "--data-dir", foreign, "--listen", "127.0.0.1:4379"],
+        directory,
+        1,
+        r"holiday\.jpg",
+        NEXT,
+        after=untouched(foreign, was),
+    )
+    refused(
+        checks,
+        "etcd: directory with foreign files",
+        [etcd, *flags, f"--data-dir={foreign}"],
+        directory,
+        1,
+        r"holiday\.jpg",
+        "hint",
+        after=untouched(foreign, was),
+    )
     code, text, _ = run([binary, "put", "a", "b"], os.path.join(directory), within=10)
-    checks.all("strongroom: no member there", "the client command fails and names the cause and the next step",
-               None if code not in (0, None) else f"exit code {code}", unlike(text, r"(?i)next: |hint"), fault(text))
+    checks.all(
+        "strongroom: no member there",
+        "the client command fails and names the cause and the next step",
+        None if code not in (0, None) else f"exit code {code}",
+        unlike(text, r"(?i)next: |hint"),
+        fault(text),
+    )
+
+
+def another_name(checks, binary, reference, directory):
+    """A member's data under another name and cluster token: etcd goes on with what the data says, and so must ours."""
+    for what, program in (("real etcd", reference), ("ours", binary)):
+        place = os.path.join(directory, what.replace(" ", "-"))
+        server = Member(program, place, "--initial-cluster-token=first", client_port=4379, peer_port=4380)
+        ask = [tool("etcdctl"), "--endpoints", server.endpoint]
+        run([*ask, "put", "kept", "value"], place)
+        identity = run([*ask, "endpoint", "status", "-w", "fields"], place)[1]
+        server.stop()
+        # Later flags win: the name and the cluster of the first start are overridden here.
+        server.arguments += ["--name=two", "--initial-cluster=two=http://127.0.0.1:4380", "--initial-cluster-token=second"]
+        server.start()
+        value, now = run([*ask, "get", "kept", "--print-value-only"], place)[1], run([*ask, "endpoint", "status", "-w", "fields"], place)[1]
+        said = open(server.log_path, errors="replace").read()
+        server.stop()
+        checks.all(
+            f"data directory under another name and cluster token, {what}",
+            "serves with the identity of the data, the value is there",
+            None if value.strip() == "value" else f"got {value!r}",
+            None if ids(identity) == ids(now) and ids(now) else f"{ids(identity)} became {ids(now)}",
+            fault(said),
+        )
+
+
+def ids(status):
+    """The cluster's and the member's id of a status."""
+    return sorted(line for line in status.splitlines() if line.startswith(('"ClusterID"', '"MemberID"')))

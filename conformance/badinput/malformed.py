@@ -91,8 +91,12 @@ def compared(checks, ours, real):
         got = wire.grpc(ours.endpoint, RANGE, frame(field(1, "a")), content_type=content_type)[:2]
         checks.line(f"request: content type {content_type}", f"etcd's status, {expected}", None if got == expected else str(got))
     said = open(ours.log_path, errors="replace").read()[before:]
-    checks.all("request: after all of these", "the server lives, without a fault in its log",
-               None if ours.process.poll() is None else f"it ended with {ours.process.poll()}", fault(said))
+    checks.all(
+        "request: after all of these",
+        "the server lives, without a fault in its log",
+        None if ours.process.poll() is None else f"it ended with {ours.process.poll()}",
+        fault(said),
+    )
 
 
 def told(answer):

@@ -47,8 +47,26 @@ class Issuer:
         self.certificate, self.key = certificate, key
         if certificate is None:
             self.certificate, self.key = os.path.join(self.directory, "ca.crt"), os.path.join(self.directory, "ca.key")
-            openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650", "-subj", "/CN=a stranger's root",
-                    "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-out", self.certificate, "-keyout", self.key, cwd=self.directory)
+            openssl(
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "3650",
+                "-subj",
+                "/CN=a stranger's root",
+                "-addext",
+                "keyUsage=critical,keyCertSign,cRLSign",
+                "-out",
+                self.certificate,
+                "-keyout",
+                self.key,
+                cwd=self.directory,
+            )
 
     def leaf(self, name, common_name, usage="clientAuth", names=(), time=ALWAYS, chain=False):
         """A certificate and its key: (paths). With `chain` the issuer's certificate follows in the file."""
@@ -57,10 +75,44 @@ class Issuer:
         alternative = f"subjectAltName = {','.join(names)}" if names else ""
         with open(config, "w") as out:
             out.write(CONFIG.format(directory=self.directory, usage=usage, names=alternative))
-        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={common_name}", "-out", request, "-keyout", key,
-                cwd=self.directory)
-        openssl("ca", "-batch", "-notext", "-config", config, "-extensions", "leaf", "-cert", self.certificate, "-keyfile", self.key, "-in", request,
-                "-out", certificate, "-startdate", time[0], "-enddate", time[1], cwd=self.directory)
+        openssl(
+            "req",
+            "-new",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            f"/CN={common_name}",
+            "-out",
+            request,
+            "-keyout",
+            key,
+            cwd=self.directory,
+        )
+        openssl(
+            "ca",
+            "-batch",
+            "-notext",
+            "-config",
+            config,
+            "-extensions",
+            "leaf",
+            "-cert",
+            self.certificate,
+            "-keyfile",
+            self.key,
+            "-in",
+            request,
+            "-out",
+            certificate,
+            "-startdate",
+            time[0],
+            "-enddate",
+            time[1],
+            cwd=self.directory,
+        )
         os.chmod(key, 0o600)
         if chain:
             with open(certificate, "a") as out:

@@ -106,15 +106,32 @@ def killed(checks, binary, directory):
             took = time.monotonic() - began
             problems = [missing(acknowledged, server.client_port, prefix) for prefix, acknowledged in rounds.items()]
             count = sum(map(len, rounds.values()))
-            checks.all(f"kill -9 under load, time {n + 1}", f"all {count} acknowledged puts are there after the next start", *problems,
-                       None if load.acknowledged else "nothing was written", "\n".join(load.odd[:3]), fault(log_of(server)), seconds=took)
+            checks.all(
+                f"kill -9 under load, time {n + 1}",
+                f"all {count} acknowledged puts are there after the next start",
+                *problems,
+                None if load.acknowledged else "nothing was written",
+                "\n".join(load.odd[:3]),
+                fault(log_of(server)),
+                seconds=took,
+            )
         load = Load(server.client_port, "orderly")
         time.sleep(LOAD_SECONDS / 2)
         seconds, code = server.stop()
         load.join()
-        checks.all("SIGTERM under load", f"ends with exit code 0 within {STOP_SECONDS_MAX} s", ended(code, seconds), fault(log_of(server)), seconds=seconds)
+        checks.all(
+            "SIGTERM under load",
+            f"ends with exit code 0 within {STOP_SECONDS_MAX} s",
+            ended(code, seconds),
+            fault(log_of(server)),
+            seconds=seconds,
+        )
         server.start()
-        checks.all("SIGTERM under load, started again", f"all {len(load.acknowledged)} acknowledged puts are there", missing(load.acknowledged, server.client_port, "orderly"))
+        checks.all(
+            "SIGTERM under load, started again",
+            f"all {len(load.acknowledged)} acknowledged puts are there",
+            missing(load.acknowledged, server.client_port, "orderly"),
+        )
     finally:
         server.kill()
 
@@ -138,15 +155,39 @@ def asked_to_stop(checks, binary, directory):
             if server.process is None:
                 server.start()
             flags = [tool("etcdctl"), *server.client_flags()]
-            watch = subprocess.Popen([*flags, "watch", "a"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment(directory))
+            watch = subprocess.Popen(
+                [*flags, "watch", "a"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=clean_environment(directory)
+            )
             code, text, _ = run([*flags, "put", "a", name], directory)
             with connect(server.client_port):
                 server.process.send_signal(sign)
                 seconds, got = server.stop()
             watch.kill()
             watch.wait()
-            checks.all(f"{name} with an open watch and a silent connection", f"ends with exit code 0 within {STOP_SECONDS_MAX} s", ended(got, seconds),
-                       None if code == 0 else f"the put before failed: {text[-300:]}", fault(server.log()), seconds=seconds)
+            checks.all(
+                f"{name} with an open watch and a silent connection",
+                f"ends with exit code 0 within {STOP_SECONDS_MAX} s",
+                ended(got, seconds),
+                None if code == 0 else f"the put before failed: {text[-300:]}",
+                fault(server.log()),
+                seconds=seconds,
+            )
+    finally:
+        server.kill()
+
+
+def signals_at_once(checks, binary, directory):
+    """A signal in the moment the log says that it serves: no moment may be left in which it ends the process as a fault would."""
+    server = Up(binary, os.path.join(directory, "at-once"), client_port=4379, peer_port=4380)
+    try:
+        server.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        lives = server.process.poll() is None
+        checks.line("SIGHUP in the moment it is ready", "goes on", None if lives else f"ended with {server.process.poll()}")
+        server.stop()
+        server.start()
+        seconds, code = server.stop()
+        checks.line("SIGTERM in the moment it is ready", "ends with exit code 0", ended(code, seconds))
     finally:
         server.kill()
 
@@ -191,8 +232,13 @@ def empty_volume(checks, binary, directory):
                 server.start()
                 connection = http.client.HTTPConnection("127.0.0.1", server.client_port, timeout=10)
                 status, answer = call(connection, "/v3/kv/put", {"key": b64("a"), "value": b64(what)})
-                checks.all(f"empty volume as data directory, {what}", "serves, and warns that the key lies with the data", None if status == 200 else f"{status} {answer}",
-                           unlike(log_of(server), r'"level":"warn"[^\n]*key[^\n]*hint'), fault(log_of(server)))
+                checks.all(
+                    f"empty volume as data directory, {what}",
+                    "serves, and warns that the key lies with the data",
+                    None if status == 200 else f"{status} {answer}",
+                    unlike(log_of(server), r'"level":"warn"[^\n]*key[^\n]*hint'),
+                    fault(log_of(server)),
+                )
                 server.stop()
     except SystemExit as error:
         problem = str(error)[-700:]
@@ -214,7 +260,9 @@ def take_all(path):
 
 def put_large(server, key, letter):
     """One large put, as gRPC: (code, message) of the answer; in JSON these sizes take a debug build half a minute."""
-    _, code, message = wire.grpc(server.endpoint, "etcdserverpb.KV/Put", wire.frame(wire.field(1, key) + wire.field(2, letter * VALUE_BYTES)), seconds=10)
+    _, code, message = wire.grpc(
+        server.endpoint, "etcdserverpb.KV/Put", wire.frame(wire.field(1, key) + wire.field(2, letter * VALUE_BYTES)), seconds=10
+    )
     return code, message
 
 
@@ -232,8 +280,12 @@ def put_until_refused(server, prefix, most=300):
 
 def missing_large(acknowledged, server, prefix):
     """The same as `missing`, read with etcdctl."""
-    done = subprocess.run([tool("etcdctl"), "--endpoints", server.endpoint, "get", prefix + "/", "--prefix", "--command-timeout=20s"], capture_output=True, text=True,
-                          env=clean_environment(server.directory))
+    done = subprocess.run(
+        [tool("etcdctl"), "--endpoints", server.endpoint, "get", prefix + "/", "--prefix", "--command-timeout=20s"],
+        capture_output=True,
+        text=True,
+        env=clean_environment(server.directory),
+    )
     lines = done.stdout.splitlines()
     found = dict(zip(lines[::2], lines[1::2]))
     lost = [k for k, v in acknowledged.items() if found.get(k) != v]
@@ -254,10 +306,20 @@ def filled(checks, server, ballast):
     take_all(ballast)
     began = time.monotonic()
     acknowledged, code, message = put_until_refused(server, "full")
-    checks.all("full disk: puts", f"refused as too much (code 8), with words about space (after {len(acknowledged)} of {VALUE_BYTES / 1e6} MB)",
-               "300 of them fit" if code is None and message is None else unlike(str(message), "(?i)space"), None if code == "8" else f"code {code}: {message}",
-               alive(server), fault(log_of(server)), seconds=time.monotonic() - began)
-    checks.all("full disk: the server's log", "a line that says so, with a hint", unlike(log_of(server), r"(?i)(no space|nospace|space exceeded)[^\n]*hint|hint[^\n]*space"))
+    checks.all(
+        "full disk: puts",
+        f"refused as too much (code 8), with words about space (after {len(acknowledged)} of {VALUE_BYTES / 1e6} MB)",
+        "300 of them fit" if code is None and message is None else unlike(str(message), "(?i)space"),
+        None if code == "8" else f"code {code}: {message}",
+        alive(server),
+        fault(log_of(server)),
+        seconds=time.monotonic() - began,
+    )
+    checks.all(
+        "full disk: the server's log",
+        "a line that says so, with a hint",
+        unlike(log_of(server), r"(?i)(no space|nospace|space exceeded)[^\n]*hint|hint[^\n]*space"),
+    )
     if alive(server):
         checks.line("full disk: reads", "go on", alive(server))
         server.kill()
@@ -265,7 +327,9 @@ def filled(checks, server, ballast):
         checks.all("full disk: reads", "go on, and every acknowledged put is there", missing_large(acknowledged, server, "full"))
         for _ in range(3):
             code, message = put_large(server, "full/again", "x")
-        checks.all("full disk: further puts", "refused again, the server lives", None if code == "8" else f"code {code}: {message}", alive(server))
+        checks.all(
+            "full disk: further puts", "refused again, the server lives", None if code == "8" else f"code {code}: {message}", alive(server)
+        )
         status, answer = ask("/v3/kv/deleterange", {"key": b64("before/1")})
         checks.all("full disk: a delete", "goes through (the reserve is for it)", None if status == 200 else f"{status} {answer}", alive(server))
         seconds, code = server.stop()
@@ -277,14 +341,29 @@ def filled(checks, server, ballast):
         server.stop()
     except SystemExit:
         problem = unlike(log_of(server)[before:], r"(?i)space[^\n]*hint|hint[^\n]*space")
-    checks.all("full disk: started while it is still full", "serves reads, or says that space is to be freed", problem, fault(log_of(server)), seconds=time.monotonic() - began)
+    checks.all(
+        "full disk: started while it is still full",
+        "serves reads, or says that space is to be freed",
+        problem,
+        fault(log_of(server)),
+        seconds=time.monotonic() - began,
+    )
     os.remove(ballast)
     server.start()
     ask("/v3/maintenance/alarm", {"action": "DEACTIVATE", "alarm": "NOSPACE"})
     status, answer = ask("/v3/kv/put", {"key": b64("after/1"), "value": b64("late")})
-    checks.all("full disk: after freeing space and a start", "puts go through and nothing acknowledged is lost", None if status == 200 else f"{status} {answer}",
-               missing_large(acknowledged, server, "full"), fault(log_of(server)))
+    checks.all(
+        "full disk: after freeing space and a start",
+        "puts go through and nothing acknowledged is lost",
+        None if status == 200 else f"{status} {answer}",
+        missing_large(acknowledged, server, "full"),
+        fault(log_of(server)),
+    )
 
 
 def alive(server):
-    return None if server.process.poll() is None else f"the server ended with {server.process.returncode}; the end of its log:\n{log_of(server)[-1500:]}"
+    return (
+        None
+        if server.process.poll() is None
+        else f"the server ended with {server.process.returncode}; the end of its log:\n{log_of(server)[-1500:]}"
+    )

@@ -7,6 +7,7 @@ mistake, its exit code and first line are taken from the real one at the time of
 import os
 import re
 import socket
+import time
 
 from checks import PLAIN_USER, absent, fault, refused, run, unlike
 from up import Up
@@ -32,54 +33,122 @@ def as_etcd(checks, etcd, reference, directory):
         theirs = run([reference, flag], directory)
         ours = run([etcd, flag], directory)
         first = theirs[1].strip().splitlines()[0]
-        checks.all(f"etcd: {name}", f"exit code {theirs[0]} and etcd's first line: {first}",
-                   None if ours[0] == theirs[0] else f"exit code {ours[0]}",
-                   None if ours[1].strip().splitlines()[:1] == [first] else f"first line: {ours[1].strip().splitlines()[:1]}",
-                   unlike(ours[1], "Usage"), fault(ours[1]), seconds=ours[2])
-    case("flag and its variable both set", "--name=b", f"--data-dir={data}", cause="conflicting environment variable.*ETCD_NAME",
-         env={"ETCD_NAME": "a"})
+        checks.all(
+            f"etcd: {name}",
+            f"exit code {theirs[0]} and etcd's first line: {first}",
+            None if ours[0] == theirs[0] else f"exit code {ours[0]}",
+            None if ours[1].strip().splitlines()[:1] == [first] else f"first line: {ours[1].strip().splitlines()[:1]}",
+            unlike(ours[1], "Usage"),
+            fault(ours[1]),
+            seconds=ours[2],
+        )
+    case(
+        "flag and its variable both set",
+        "--name=b",
+        f"--data-dir={data}",
+        cause="conflicting environment variable.*ETCD_NAME",
+        env={"ETCD_NAME": "a"},
+    )
     case("config file missing", f"--config-file={directory}/nothere.yml", cause=r"open .*nothere\.yml: no such file or directory")
     case("config file that is a directory", f"--config-file={directory}", cause="(?i)is a directory")
     secret = file("unreadable.yml", "name: one\n")
     os.chmod(secret, 0)
-    case("config file that this user cannot read", f"--config-file={secret}", cause=r"open .*unreadable\.yml: permission denied", prefix=PLAIN_USER)
+    case(
+        "config file that this user cannot read",
+        f"--config-file={secret}",
+        cause=r"open .*unreadable\.yml: permission denied",
+        prefix=PLAIN_USER,
+    )
     broken = file("broken.yml", "name: [1\n")
     case("config file that is no YAML", f"--config-file={broken}", cause="error converting YAML to JSON: yaml: ")
     wrong = file("wrong.yml", f"data-dir: {data}\nquota-backend-bytes: abc\n")
     theirs = run([reference, f"--config-file={wrong}"], directory)[1]
     known = re.search(r'"error":"([^"]*cannot unmarshal[^"]*)"', theirs)
     case("config file with a value of a wrong type", f"--config-file={wrong}", cause=re.escape(known.group(1)) if known else "cannot unmarshal")
-    case("clear text beyond loopback", f"--data-dir={data}", "--listen-client-urls=http://0.0.0.0:4379", "--advertise-client-urls=http://127.0.0.1:4379",
-         cause="http://0.0.0.0:4379 in clear text", step="--insecure-clear-text.*ETCD_INSECURE_CLEAR_TEXT")
-    case("clear text for members beyond loopback", f"--data-dir={data}", "--listen-peer-urls=http://0.0.0.0:4380", "--name=one",
-         "--initial-advertise-peer-urls=http://127.0.0.1:4380", "--initial-cluster=one=http://127.0.0.1:4380",
-         cause="http://0.0.0.0:4380 in clear text", step="--insecure-clear-text")
-    case("https without a certificate", f"--data-dir={data}", "--listen-client-urls=https://127.0.0.1:4379", "--advertise-client-urls=https://127.0.0.1:4379",
-         cause="https://127.0.0.1:4379", step="cert-file")
-    case("certificate that is not there", f"--data-dir={data}", "--listen-client-urls=https://127.0.0.1:4379", "--advertise-client-urls=https://127.0.0.1:4379",
-         f"--cert-file={directory}/no.crt", f"--key-file={directory}/no.key", cause=r"no\.crt.*no such file|no\.crt.*No such file")
+    case(
+        "clear text beyond loopback",
+        f"--data-dir={data}",
+        "--listen-client-urls=http://0.0.0.0:4379",
+        "--advertise-client-urls=http://127.0.0.1:4379",
+        cause="http://0.0.0.0:4379 in clear text",
+        step="--insecure-clear-text.*ETCD_INSECURE_CLEAR_TEXT",
+    )
+    case(
+        "clear text for members beyond loopback",
+        f"--data-dir={data}",
+        "--listen-peer-urls=http://0.0.0.0:4380",
+        "--name=one",
+        "--initial-advertise-peer-urls=http://127.0.0.1:4380",
+        "--initial-cluster=one=http://127.0.0.1:4380",
+        cause="http://0.0.0.0:4380 in clear text",
+        step="--insecure-clear-text",
+    )
+    case(
+        "https without a certificate",
+        f"--data-dir={data}",
+        "--listen-client-urls=https://127.0.0.1:4379",
+        "--advertise-client-urls=https://127.0.0.1:4379",
+        cause="https://127.0.0.1:4379",
+        step="cert-file",
+    )
+    case(
+        "certificate that is not there",
+        f"--data-dir={data}",
+        "--listen-client-urls=https://127.0.0.1:4379",
+        "--advertise-client-urls=https://127.0.0.1:4379",
+        f"--cert-file={directory}/no.crt",
+        f"--key-file={directory}/no.key",
+        cause=r"no\.crt.*no such file|no\.crt.*No such file",
+    )
     client = ("--listen-client-urls=http://127.0.0.1:{0}", "--advertise-client-urls=http://127.0.0.1:{0}")
     peers = ("--listen-peer-urls=http://127.0.0.1:4380",)
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 4379))
         holder.listen()
-        case("port in use", f"--data-dir={data}", *(c.format(4379) for c in client), *peers, cause=r"127\.0\.0\.1:4379: (bind: )?address already in use")
-    case("port below 1024 without the right", f"--data-dir={data}", *(c.format(80) for c in client), *peers, cause=r"127\.0\.0\.1:80: (bind: )?permission denied",
-         prefix=PLAIN_USER)
-    case("another machine's address", f"--data-dir={data}", "--listen-client-urls=http://192.0.2.1:4379", "--advertise-client-urls=http://192.0.2.1:4379",
-         "--insecure-clear-text", *peers, cause=r"192\.0\.2\.1:4379.*(no such address|cannot assign)")
+        case(
+            "port in use",
+            f"--data-dir={data}",
+            *(c.format(4379) for c in client),
+            *peers,
+            cause=r"127\.0\.0\.1:4379: (bind: )?address already in use",
+        )
+    case(
+        "port below 1024 without the right",
+        f"--data-dir={data}",
+        *(c.format(80) for c in client),
+        *peers,
+        cause=r"127\.0\.0\.1:80: (bind: )?permission denied",
+        prefix=PLAIN_USER,
+    )
+    case(
+        "another machine's address",
+        f"--data-dir={data}",
+        "--listen-client-urls=http://192.0.2.1:4379",
+        "--advertise-client-urls=http://192.0.2.1:4379",
+        "--insecure-clear-text",
+        *peers,
+        cause=r"192\.0\.2\.1:4379.*(no such address|cannot assign)",
+    )
     unknown_key(checks, etcd, file, os.path.join(directory, "unknown-key"))
 
 
 def unknown_key(checks, etcd, file, data):
     """etcd starts with a key it does not know, so ours has to; but whoever mistyped it should hear of it."""
     peer = "http://127.0.0.1:4380"
-    path = file("unknown.yml", f"name: one\ndata-dir: {data}\nno-such-key: 1\nlisten-client-urls: http://127.0.0.1:4379\nadvertise-client-urls: http://127.0.0.1:4379\n"
-                f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\ninitial-cluster: one={peer}\n")
+    path = file(
+        "unknown.yml",
+        f"name: one\ndata-dir: {data}\nno-such-key: 1\nlisten-client-urls: http://127.0.0.1:4379\nadvertise-client-urls: http://127.0.0.1:4379\n"
+        f"listen-peer-urls: {peer}\ninitial-advertise-peer-urls: {peer}\ninitial-cluster: one={peer}\n",
+    )
     _, text, _ = run([etcd, f"--config-file={path}"], os.path.dirname(path), within=1.5)
-    checks.all("etcd: config file with an unknown key", "starts as etcd does, with a warning that names the key",
-               unlike(text, "ready to serve client requests"), unlike(text, r'"level":"warn"[^\n]*no-such-key'), fault(text))
+    checks.all(
+        "etcd: config file with an unknown key",
+        "starts as etcd does, with a warning that names the key",
+        unlike(text, "ready to serve client requests"),
+        unlike(text, r'"level":"warn"[^\n]*no-such-key'),
+        fault(text),
+    )
 
 
 def as_strongroom(checks, binary, directory):
@@ -98,8 +167,10 @@ def as_strongroom(checks, binary, directory):
 
     case("unknown flag", "--no-such-flag", code=128, cause="--no-such-flag", step=r"--help")
     case("flag with a value it cannot take", "--quota", "much", cause="quota")
-    for kind, unknown, wrong, broken in (("toml", "no-such-key = 1\n", "quota = [1]\n", "name = \n"),
-                                         ("yaml", "no-such-key: 1\n", "quota: [1]\n", "name: [1\n")):
+    for kind, unknown, wrong, broken in (
+        ("toml", "no-such-key = 1\n", "quota = [1]\n", "name = \n"),
+        ("yaml", "no-such-key: 1\n", "quota: [1]\n", "name: [1\n"),
+    ):
         kind_name = kind.upper()
         case(f"{kind_name} file with an unknown key", "--config", file(f"unknown.{kind}", unknown), cause=rf"no-such-key.*unknown\.{kind}")
         case(f"{kind_name} file with a value of a wrong type", "--config", file(f"wrong.{kind}", wrong), cause=rf"quota.*wrong\.{kind}")
@@ -123,10 +194,18 @@ def as_strongroom(checks, binary, directory):
     closed = os.path.join(directory, "closed")
     os.makedirs(closed, exist_ok=True)
     os.chmod(closed, 0o500)
-    case("place for the data that this user cannot write", base=[binary, "up", "--listen", "127.0.0.1:4379", "--data-dir", f"{closed}/data"],
-         cause="(?i)closed.*permission denied", prefix=PLAIN_USER)
+    case(
+        "place for the data that this user cannot write",
+        base=[binary, "up", "--listen", "127.0.0.1:4379", "--data-dir", f"{closed}/data"],
+        cause="(?i)closed.*permission denied",
+        prefix=PLAIN_USER,
+    )
     a_file = file("not-a-directory", "something\n")
-    case("data directory that is a file", base=[binary, "up", "--listen", "127.0.0.1:4379", "--data-dir", a_file], cause="(?i)not-a-directory.*directory")
+    case(
+        "data directory that is a file",
+        base=[binary, "up", "--listen", "127.0.0.1:4379", "--data-dir", a_file],
+        cause="(?i)not-a-directory.*directory",
+    )
     garbage, key = file("garbage.crt", "no certificate\n"), file("garbage.key", "no key\n")
     os.chmod(key, 0o600)
     case("certificate file that is none", "--listen", "127.0.0.1:4379", "--tls-cert", garbage, "--tls-key", key, cause=r"garbage\.crt")
@@ -138,5 +217,9 @@ def both_set(checks, binary, directory):
     with Up(binary, os.path.join(directory, "both-set"), "--name", "from-flag", client_port=4379, peer_port=4380, start=False) as server:
         server.env["STRONGROOM_NAME"] = "from-variable"
         server.start()
+        # The name stands in the words for people, which follow the line that says it is ready.
+        until = time.monotonic() + 2
+        while "serves as member" not in server.log() and time.monotonic() < until:
+            time.sleep(0.02)
         said = server.log()
         checks.all("strongroom: flag and its variable both set", "the flag counts", unlike(said, "member from-flag "), fault(said))

@@ -37,15 +37,47 @@ def frame(message, compressed=0, length=None):
     return struct.pack(">BI", compressed, len(message) if length is None else length) + message
 
 
-def grpc(endpoint, method, body, content_type="application/grpc", seconds=5):
-    """Sends a body to a method; returns (HTTP status, grpc-status, grpc-message), absent ones as None."""
+def grpc(*request, **more):
+    """Sends a body to a method; returns (HTTP status, grpc-status, grpc-message), absent ones as None.
+
+    A server that answers before it has read all may reset the stream at once, and curl then sometimes forgets the answer it
+    has: asked again, it shows it.
+    """
+    for _ in range(8):
+        answer = once(*request, **more)
+        if isinstance(answer[0], int):
+            break
+    return answer
+
+
+def once(endpoint, method, body, content_type="application/grpc", seconds=5):
+    """One try; without an answer the first of the three says why."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(body)
         file.flush()
         done = subprocess.run(
-            ["curl", "--silent", "--http2-prior-knowledge", "--max-time", str(seconds), "--header", f"content-type: {content_type}", "--header", "te: trailers",
-             "--header", "expect:", "--data-binary", f"@{file.name}", "--dump-header", "-", "--output", "/dev/null", f"{endpoint}/{method}"],
-            capture_output=True)
+            [
+                "curl",
+                "--silent",
+                "--http2-prior-knowledge",
+                "--max-time",
+                str(seconds),
+                "--header",
+                f"content-type: {content_type}",
+                "--header",
+                "te: trailers",
+                "--header",
+                "expect:",
+                "--data-binary",
+                f"@{file.name}",
+                "--dump-header",
+                "-",
+                "--output",
+                "/dev/null",
+                f"{endpoint}/{method}",
+            ],
+            capture_output=True,
+        )
     text = done.stdout.decode(errors="replace")
 
     def header(name):

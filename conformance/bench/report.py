@@ -27,8 +27,10 @@ def middle(samples, field):
 
 def table(rows, samples):
     """`samples[row.name][side]` is a list, one figure set a round; the sides are `ours` and `etcd`."""
-    lines = ["| what | requests/s ours | etcd | ratio median (min–max) | p50 ms ours | etcd | p99 ms ours | etcd | CPU µs/request ours | etcd | RSS MiB ours | etcd | |",
-             "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"]
+    lines = [
+        "| what | requests/s ours | etcd | ratio median (min–max) | p50 ms ours | etcd | p99 ms ours | etcd | CPU µs/request ours | etcd | RSS MiB ours | etcd | |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|",
+    ]
     behind = 0
     for row in rows:
         ours, etcd = samples[row.name]["ours"], samples[row.name]["etcd"]

@@ -46,15 +46,37 @@ ROWS = (
     Row("range, one key, linearizable, 10/100", (*ONE_KEY, "--consistency=l"), 20_000, 10, 100),
     Row("range, one key, serializable, 10/100", (*ONE_KEY, "--consistency=s"), 20_000, 10, 100),
     Row("range, 100 keys, linearizable, 10/100", (*HUNDRED_KEYS, "--consistency=l"), 4_000, 10, 100),
-    Row("txn-put, 8 puts a txn, 10/100", ("txn-put", "--txn-ops=8", f"--val-size={VALUE_BYTES}", f"--key-space-size={KEY_SPACE}"), 2_000, 10, 100),
-    Row("txn-mixed, half reads, 10/100",
+    Row(
+        "txn-put, 8 puts a txn, 10/100", ("txn-put", "--txn-ops=8", f"--val-size={VALUE_BYTES}", f"--key-space-size={KEY_SPACE}"), 2_000, 10, 100
+    ),
+    Row(
+        "txn-mixed, half reads, 10/100",
         ("txn-mixed", "bench/0500", "--end-key=bench/0510", "--rw-ratio=1", f"--val-size={VALUE_BYTES}", f"--key-space-size={KEY_SPACE}"),
-        6_000, 10, 100),
-    Row("watch, 1,000 watchers, 100 a key", ("watch", "--streams=10", "--watch-per-stream=100", "--watched-key-total=10"), 400, 10, 10,
-        "--put-total", 100, "events"),
+        6_000,
+        10,
+        100,
+    ),
+    Row(
+        "watch, 1,000 watchers, 100 a key",
+        ("watch", "--streams=10", "--watch-per-stream=100", "--watched-key-total=10"),
+        400,
+        10,
+        10,
+        "--put-total",
+        100,
+        "events",
+    ),
     # One put after another, as fast as they go; the time is from the put to each of 100 watchers.
-    Row("watch latency, 100 watchers", ("watch-latency", "--put-rate=1000000", "--streams=10", "--watchers-per-stream=10", f"--val-size={VALUE_BYTES}"), 500, 1, 1,
-        "--put-total", 100, "events"),
+    Row(
+        "watch latency, 100 watchers",
+        ("watch-latency", "--put-rate=1000000", "--streams=10", "--watchers-per-stream=10", f"--val-size={VALUE_BYTES}"),
+        500,
+        1,
+        1,
+        "--put-total",
+        100,
+        "events",
+    ),
     Row("lease keep-alive, 10/100", ("lease-keepalive",), 20_000, 10, 100),
 )
 
@@ -74,9 +96,10 @@ def read(row, report):
     (they are between two events of one watcher), so they are left out. `watch-latency` ends with the events too.
     """
     if "Error distribution" in report:
-        raise Unreadable("the tool met errors:\n" + report[report.index("Error distribution"):][:1000])
-    found = [(float(m.group(2)), dict(QUANTILE.findall(report[m.end():m.end() + 6000].split("Summary:")[0])))
-             for m in SUMMARY.finditer(report)]
+        raise Unreadable("the tool met errors:\n" + report[report.index("Error distribution") :][:1000])
+    found = [
+        (float(m.group(2)), dict(QUANTILE.findall(report[m.end() : m.end() + 6000].split("Summary:")[0]))) for m in SUMMARY.finditer(report)
+    ]
     if not found:
         raise Unreadable("no figures in the tool's report:\n" + report[-1000:])
     if row.arguments[0].startswith("watch"):

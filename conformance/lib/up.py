@@ -33,8 +33,17 @@ class Up:
         os.makedirs(self.home, exist_ok=True)
         self.client_port = client_port
         self.endpoint = f"https://127.0.0.1:{client_port}"
-        self.command = [os.path.abspath(binary), "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{client_port}",
-                        "--listen-peer", f"127.0.0.1:{peer_port}", *arguments]
+        self.command = [
+            os.path.abspath(binary),
+            "up",
+            "--data-dir",
+            self.data_dir,
+            "--listen",
+            f"127.0.0.1:{client_port}",
+            "--listen-peer",
+            f"127.0.0.1:{peer_port}",
+            *arguments,
+        ]
         self.env = clean_environment(self.home)
         self.process = None
         if start:
@@ -49,7 +58,7 @@ class Up:
         while time.monotonic() < until and self.process.poll() is None:
             if READY in self.log(before):
                 return
-            time.sleep(0.02)
+            time.sleep(0.01)
         code = self.process.poll()
         state = f"ended with {code}" if code is not None else f"was not ready after {within_seconds} s"
         self.kill()
@@ -63,8 +72,16 @@ class Up:
 
     def client_flags(self):
         """What etcd's own tools need to be let in as its administrator."""
-        return ["--endpoints", f"127.0.0.1:{self.client_port}", "--cacert", os.path.join(self.pki_dir, "root.crt"),
-                "--cert", os.path.join(self.pki_dir, "administrator.crt"), "--key", os.path.join(self.pki_dir, "administrator.key")]
+        return [
+            "--endpoints",
+            f"127.0.0.1:{self.client_port}",
+            "--cacert",
+            os.path.join(self.pki_dir, "root.crt"),
+            "--cert",
+            os.path.join(self.pki_dir, "administrator.crt"),
+            "--key",
+            os.path.join(self.pki_dir, "administrator.key"),
+        ]
 
     def stop(self, within_seconds=10):
         """Asks the process to end, insists after a while; returns the seconds it took and its exit code."""
