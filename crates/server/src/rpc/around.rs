@@ -6,7 +6,7 @@
 //! Invariants: a path that is not on the surface is answered `Unimplemented` before anything is read; nothing of a
 //! request's content is logged.
 
-use super::status::{Failure, reworded};
+use super::status::{Failure, reworded, reworded_on_stream};
 use super::surface::{self, Flow, Method};
 use super::{Inner, Services};
 use crate::gate::Connection;
@@ -88,7 +88,7 @@ where
                 let took = services.context.clock.monotonic().since(began);
                 services.warn_if_slow(method, took, peer.as_deref());
             }
-            Ok(in_etcds_words(response))
+            Ok(in_etcds_words(response, method.flow))
         };
         Box::pin(around.instrument(span))
     }
@@ -168,11 +168,12 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// A refusal that the decoder made, said again as etcd's gRPC library says it.
-fn in_etcds_words(response: Response<Body>) -> Response<Body> {
+fn in_etcds_words(response: Response<Body>, flow: Flow) -> Response<Body> {
     let code = response.headers().get(Status::GRPC_STATUS).map(|value| Code::from_bytes(value.as_bytes()));
     if !matches!(code, Some(Code::OutOfRange | Code::Internal)) {
         return response;
     }
+    let reworded = if flow == Flow::Stream { reworded_on_stream } else { reworded };
     match Status::from_header_map(response.headers()).as_ref().and_then(reworded) {
         Some(status) => status.into_http(),
         None => response,

@@ -5,7 +5,7 @@
 use super::Services;
 use super::led::{Led, Patience};
 use super::requests::{Act, KeyNames};
-use super::status::{Failure, reworded};
+use super::status::{Failure, reworded_on_stream};
 use proto::etcdserverpb as pb;
 use state::auth::Principal;
 use state::command::LeaseGrant;
@@ -153,7 +153,7 @@ impl Stream for KeepAlive {
         let answer = match std::task::ready!(Pin::new(requests).poll_next(cx)) {
             None => return Poll::Ready(None),
             Some(Ok(request)) => self.renew(&request).map_err(Status::from),
-            Some(Err(status)) => Err(reworded(&status).unwrap_or(status)),
+            Some(Err(status)) => Err(reworded_on_stream(&status).unwrap_or(status)),
         };
         if answer.is_err() {
             self.requests = None;

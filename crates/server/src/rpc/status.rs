@@ -202,6 +202,19 @@ impl From<state::Error> for Failure {
     }
 }
 
+/// The same for a method with a stream, of which that library speaks in other words.
+#[must_use]
+pub fn reworded_on_stream(status: &Status) -> Option<Status> {
+    let unary = reworded(status)?;
+    let why = unary.message().strip_prefix("grpc: error unmarshalling request: ");
+    Some(match why {
+        Some(why) => {
+            Status::new(unary.code(), format!("grpc: failed to unmarshal the received message: {why}"))
+        }
+        None => unary,
+    })
+}
+
 /// A decoder's complaint in the words of etcd's gRPC library, where that library has words for it.
 #[must_use]
 pub fn reworded(status: &Status) -> Option<Status> {
@@ -214,6 +227,18 @@ pub fn reworded(status: &Status) -> Option<Status> {
             Some(Status::resource_exhausted(format!(
                 "grpc: received message larger than max ({found} vs. {limit})"
             )))
+        }
+        Code::Internal if text == "Unexpected EOF decoding stream." => {
+            Some(Status::unknown("unexpected EOF"))
+        }
+        Code::Internal if text == "Missing request message." => Some(Status::unknown("EOF")),
+        Code::Internal if text.contains("compressed-flag but no grpc-encoding") => {
+            Some(Status::internal("grpc: compressed flag set with identity or empty encoding"))
+        }
+        Code::Internal if text.contains("invalid compression flag: ") => {
+            let (_, rest) = text.split_once("invalid compression flag: ")?;
+            let flag = rest.split(' ').next()?;
+            Some(Status::internal(format!("grpc: received unexpected payload format {flag}")))
         }
         Code::Internal => {
             let why = text.strip_prefix("failed to decode Protobuf message")?;

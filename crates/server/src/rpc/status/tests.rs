@@ -138,6 +138,26 @@ fn a_decoders_complaint_is_reworded() {
     let broken = reworded(&Status::internal("failed to decode Protobuf message: buffer underflow")).unwrap();
     assert!(broken.message().starts_with("grpc: error unmarshalling request: "));
     assert!(reworded(&Failure::Compacted.into()).is_none(), "our own OutOfRange stays");
+    let on_stream =
+        reworded_on_stream(&Status::internal("failed to decode Protobuf message: buffer underflow")).unwrap();
+    assert!(on_stream.message().starts_with("grpc: failed to unmarshal the received message: proto: "));
+    for (ours, code, theirs) in [
+        ("Unexpected EOF decoding stream.", Code::Unknown, "unexpected EOF"),
+        ("Missing request message.", Code::Unknown, "EOF"),
+        (
+            "protocol error: received message with compressed-flag but no grpc-encoding was specified",
+            Code::Internal,
+            "grpc: compressed flag set with identity or empty encoding",
+        ),
+        (
+            "protocol error: received message with invalid compression flag: 7 (valid flags are 0 and 1), while sending request",
+            Code::Internal,
+            "grpc: received unexpected payload format 7",
+        ),
+    ] {
+        let status = reworded(&Status::internal(ours)).unwrap();
+        assert_eq!((status.code(), status.message()), (code, theirs));
+    }
 }
 
 /// Behind the lock service an error has lost its code, as in etcd; what tells a client to stop keeps it.

@@ -16,7 +16,7 @@ mod fragment;
 mod sink;
 
 use super::led::{Led, Patience};
-use super::status::{Failure, reworded};
+use super::status::{Failure, reworded_on_stream};
 use super::{Services, convert};
 use bytes::Bytes;
 use fragment::fragments;
@@ -260,7 +260,7 @@ impl Stream for Watching {
                         continue;
                     }
                     Poll::Ready(Some(Err(status))) => {
-                        return this.end(reworded(&status).unwrap_or(status));
+                        return this.end(reworded_on_stream(&status).unwrap_or(status));
                     }
                     // Half closed: the client goes on listening.
                     Poll::Ready(None) => this.requests = None,
