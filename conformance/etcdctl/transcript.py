@@ -94,7 +94,9 @@ def masked(text, more=None):
     for mask, instead in MORE[more] + MASKS:
         text = mask.sub(instead, text)
     lines = [re.sub(r"(?<=\S) +| +(?=\|)", " ", re.sub(r"[-─]{2,}", "--", line)) for line in text.splitlines()]
-    return lines
+    # How often an idle watch says how far it is, before it is ended, is a matter of time.
+    repeats = [before == line and line.startswith("progress notify") for before, line in zip([None] + lines, lines)]
+    return [line for line, repeated in zip(lines, repeats) if not repeated]
 
 
 class Background:
