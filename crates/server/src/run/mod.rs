@@ -26,7 +26,8 @@ use state::auth::Policy;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// The release of etcd whose interface this is.
@@ -123,6 +124,7 @@ pub struct Started {
     running: Running,
     failures: mpsc::UnboundedReceiver<String>,
     renewal: Renewal,
+    signals: Signals,
     /// About the start.
     pub facts: Facts,
 }
@@ -150,6 +152,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     let edge = edge(config, env, &member, policy)?;
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
     let addresses = bound.addresses();
+    let signals = Signals::caught()?;
     let running = bound.serve(&edge, listen_limits(config))?;
     for (listener, address) in
         config.listeners.iter().filter(|each| each.serves != Serves::Peers).zip(addresses)
@@ -163,7 +166,8 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         client_urls: config.advertised.client_urls.clone(),
         access_control: policy == Policy::Closed,
     };
-    Ok(Started { member, running, failures, renewal: Renewal { authority, clock: env.clock.clone() }, facts })
+    let renewal = Renewal { authority, clock: env.clock.clone() };
+    Ok(Started { member, running, failures, renewal, signals, facts })
 }
 
 /// The member's own certificate authority, where a listener uses its certificates; what is due is renewed.
@@ -184,25 +188,42 @@ impl Started {
     /// # Errors
     /// The member failed.
     pub fn until_stopped(mut self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let Signals { runtime, mut terminate, mut interrupt, mut hangup } = self.signals;
         let failure = runtime.block_on(async {
-            let mut terminate = signal(SignalKind::terminate())?;
-            let mut interrupt = signal(SignalKind::interrupt())?;
-            let mut hangup = signal(SignalKind::hangup())?;
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return Ok(None) }
-                    _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return Ok(None) }
+                    _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return None }
+                    _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return None }
                     _ = hangup.recv() => reload(&self.running),
                     () = tokio::time::sleep(RENEWAL_INTERVAL) => self.renewal.renew(&self.running),
-                    failure = self.failures.recv() => return Ok::<_, std::io::Error>(failure),
+                    failure = self.failures.recv() => return failure,
                 }
             }
-        })?;
+        });
         self.running.stop(GRACE);
         self.member.stop();
         tracing::info!("stopped");
         failure.map_or(Ok(()), |failure| Err(Failure::Stopped(failure)))
+    }
+}
+
+/// The signals this process answers to, caught before it says that it serves: whoever waits for that line may send one at
+/// once, and a signal that nobody catches ends the process as a fault would. One that comes early waits.
+struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn caught() -> Result<Self, std::io::Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inside = runtime.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let hangup = signal(SignalKind::hangup())?;
+        drop(inside);
+        Ok(Self { runtime, terminate, interrupt, hangup })
     }
 }
 
