@@ -196,10 +196,12 @@ pub(crate) struct LogThread {
 
 impl LogThread {
     pub(crate) fn run(mut self, on_failure: &OnFailure) {
-        while let Ok(input) = self.inputs.recv() {
-            let done = match input {
-                LogInput::Release(below) => self.writer.release(below).map(|()| None),
-                LogInput::Write(write) => self.write(&write).map(|()| Some(write.number)),
+        loop {
+            let done = match self.next_input() {
+                Ok(LogInput::Release(below)) => self.writer.release(below).map(|()| None),
+                Ok(LogInput::Write(write)) => self.write(&write).map(|()| Some(write.number)),
+                Err(RecvTimeoutError::Timeout) => self.look_for_space().map(|()| None),
+                Err(RecvTimeoutError::Disconnected) => return,
             };
             match done {
                 Ok(None) => {}
@@ -213,8 +215,30 @@ impl LogThread {
         }
     }
 
-    /// Writes a batch. A full disk is waited out: nothing of the batch was written, and what would grow the store is
-    /// refused at the door meanwhile.
+    /// What is to be done next; on a full disk it does not wait for long.
+    fn next_input(&self) -> Result<LogInput, RecvTimeoutError> {
+        match self.shared.full_disk.load(Ordering::Acquire) {
+            true => self.inputs.recv_timeout(FULL_DISK_PAUSE),
+            false => self.inputs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// The next segment is reserved ahead: when that fails, what would grow the store is refused at the door, while the
+    /// rest of this segment carries deletions and compactions.
+    fn look_for_space(&mut self) -> Result<(), storage::Error> {
+        let full = self.writer.is_short_of_space() && self.writer.look_for_space()?;
+        match (self.shared.full_disk.swap(full, Ordering::AcqRel), full) {
+            (false, true) => tracing::error!(
+                hint = "free space where the data lies, or compact and delete",
+                "the disk is full: refusing what needs room until there is some"
+            ),
+            (true, false) => tracing::info!("the disk has room again"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes a batch. A full disk is waited out: nothing of the batch was written.
     fn write(&mut self, write: &Write) -> Result<(), storage::Error> {
         let batch = storage::LogBatch {
             hard_state: write.hard_state,
@@ -226,18 +250,13 @@ impl LogThread {
             if !waits || self.shared.stopping.load(Ordering::Acquire) {
                 return Err(error);
             }
-            if !self.shared.full_disk.swap(true, Ordering::AcqRel) {
-                tracing::error!(%error, "the disk is full: refusing what needs room until there is some");
-            }
+            self.look_for_space()?;
             std::thread::sleep(FULL_DISK_PAUSE);
         }
         if write.must_sync || !write.intents.is_empty() {
             self.writer.sync()?;
         }
-        if self.shared.full_disk.swap(false, Ordering::AcqRel) {
-            tracing::info!("the disk has room again");
-        }
-        Ok(())
+        self.look_for_space()
     }
 }
 

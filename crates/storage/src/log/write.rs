@@ -376,9 +376,26 @@ impl LogWriter {
         Ok(())
     }
 
+    /// Tries again to reserve the next segment, after [`LogWriter::is_short_of_space`]; answers whether it still cannot.
+    ///
+    /// # Errors
+    /// The disk's failure; no space is none.
+    pub fn look_for_space(&mut self) -> Result<bool, Error> {
+        self.check_sound()?;
+        self.reserve_spare()?;
+        Ok(self.is_short_of_space)
+    }
+
     /// Reserves the next segment when this one is half full, so that a full disk shows while there is room to act.
     fn reserve_ahead(&mut self) -> Result<(), Error> {
-        if self.spare.is_some() || self.current.sealer.position() <= self.current.capacity / 2 {
+        match self.current.sealer.position() <= self.current.capacity / 2 {
+            true => Ok(()),
+            false => self.reserve_spare(),
+        }
+    }
+
+    fn reserve_spare(&mut self) -> Result<(), Error> {
+        if self.spare.is_some() {
             return Ok(());
         }
         match self.reserve(self.current.number.saturating_add(1), self.options.segment_bytes) {
