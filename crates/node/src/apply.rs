@@ -193,6 +193,12 @@ pub enum Failure {
         /// Why.
         unreadable: codec::Unreadable,
     },
+    /// The data is older than its mark beside the key.
+    #[error(
+        "the data is older than it was: an old copy was put back, or the end of the log is gone; hint: put the newest \
+         copy back, or start once with --accept-rollback to go on without what came later"
+    )]
+    RolledBack,
     /// The member could not announce itself.
     #[error("the member did not come to lead and announce itself: {0}")]
     NotAnnounced(Refused),

@@ -22,4 +22,4 @@ pub use codec::Unreadable;
 pub use confchange::Malformed;
 pub use error::Refused;
 pub use member::{Gauges, Member, Proposed, Reply, Role, Status};
-pub use start::{Settings, start};
+pub use start::{Rollback, Settings, start};

@@ -77,6 +77,8 @@ pub(crate) struct Shared {
     pub position: Mutex<Position>,
     /// Written by the apply thread.
     pub applied: AtomicU64,
+    /// Written by the checkpoint thread: the number of the newest durable manifest, 0 before the first of this life.
+    pub generation: AtomicU64,
     pub next_request: AtomicU64,
     pub next_stream: AtomicU64,
     pub pending: AtomicUsize,

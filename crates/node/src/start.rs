@@ -18,11 +18,15 @@ use state::auth::{Evidence, Policy};
 use state::command::{Command, MemberAttributes};
 use state::machine::Machine;
 use state::membership;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use storage::{DataDir, Log, LogBatch, LogOptions, LogReader, LogWriter, Store, StoreOptions};
+use storage::{
+    DataDir, Freshness, FreshnessMark, Log, LogBatch, LogOptions, LogReader, LogWriter, Recovered, Store,
+    StoreOptions,
+};
 use types::limits::{APPLY_BATCHES_WAITING_MAX, HUB_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX};
 use types::{LogIndex, Term};
 
@@ -51,10 +55,23 @@ pub struct Settings {
     pub cluster_version: String,
     /// Bytes of values kept hot in memory.
     pub value_cache_bytes: u64,
+    /// Where the mark lies by which an old copy of the data is known; none keeps no mark.
+    pub mark: Option<PathBuf>,
+    /// What to do when the data is older than its mark.
+    pub rollback: Rollback,
     /// Sizes of the log.
     pub log: LogOptions,
     /// Sizes of the store.
     pub store: StoreOptions,
+}
+
+/// What to do when the data is older than its mark: an old copy was put back, or the end of the log is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollback {
+    /// Refuse to start.
+    Refuse,
+    /// Start, and say so.
+    Report,
 }
 
 /// How long a member that is alone may take to lead and announce itself.
@@ -77,6 +94,7 @@ pub fn start(
     let conf_state = store.last_checkpoint().conf_state;
     let mut machine = Machine::open(store, settings.value_cache_bytes)?;
     let (mut writer, reader, recovered) = Log::open(dir, settings.log)?;
+    let mark = open_mark(&settings, dir, &recovered)?;
     let mut hard_state = recovered.hard_state;
     if recovered.last == LogIndex(0) {
         hard_state = found(&settings, dir, &mut writer, &reader)?;
@@ -99,12 +117,46 @@ pub fn start(
         reader,
         Box::new(move || random.number()),
     )?;
-    let member = run(&settings, env, dir, machine, conf_state, consensus, writer, on_failure);
+    let log = Durable { writer, mark };
+    let member = run(&settings, env, dir, machine, conf_state, consensus, log, on_failure);
     if let Err(refused) = announce(&member, &settings) {
         member.stop();
         return Err(Failure::NotAnnounced(refused));
     }
     Ok(member)
+}
+
+/// The log's writer with the mark that follows it.
+struct Durable {
+    writer: LogWriter,
+    mark: Option<FreshnessMark>,
+}
+
+/// Opens the mark and holds the data against it.
+fn open_mark(
+    settings: &Settings,
+    dir: &DataDir,
+    recovered: &Recovered,
+) -> Result<Option<FreshnessMark>, Failure> {
+    let Some(path) = settings.mark.clone() else { return Ok(None) };
+    let (mark, freshness) = FreshnessMark::open(dir, recovered, path)?;
+    match freshness {
+        Freshness::Fresh | Freshness::Unmarked => {}
+        Freshness::Unreadable(why) => {
+            tracing::warn!(why, "the freshness mark cannot be read: rollback is not noticed")
+        }
+        Freshness::RolledBack { .. } if settings.rollback == Rollback::Refuse => {
+            return Err(Failure::RolledBack);
+        }
+        Freshness::RolledBack { marked, found } => {
+            tracing::warn!(
+                ?marked,
+                ?found,
+                "the data is older than it was: a copy was put back, or its end is lost"
+            );
+        }
+    }
+    Ok(Some(mark))
 }
 
 /// Writes the first entries of a new cluster: this member founds it alone.
@@ -161,7 +213,7 @@ fn run(
     machine: Machine,
     conf_state: ConfState,
     consensus: Consensus<LogReader>,
-    writer: LogWriter,
+    log: Durable,
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Member {
     let (to_consensus, inputs) = sync_channel(PROPOSALS_WAITING_MAX);
@@ -183,6 +235,7 @@ fn run(
         hub: to_hub.clone(),
         position: Mutex::new(Position { role: Role::Follower, leader: None, term: Term(0), commit: applied }),
         applied: AtomicU64::new(applied.0),
+        generation: AtomicU64::new(0),
         next_request: AtomicU64::new(first_request(dir, env)),
         next_stream: AtomicU64::new(1),
         pending: AtomicUsize::new(0),
@@ -201,8 +254,9 @@ fn run(
         apply: to_apply,
         tick: settings.tick,
     };
+    let Durable { writer, mark } = log;
     let log_thread =
-        LogThread { writer, shared: shared.clone(), inputs: log_inputs, consensus: to_consensus };
+        LogThread { writer, mark, shared: shared.clone(), inputs: log_inputs, consensus: to_consensus };
     let apply_thread = ApplyThread {
         applier: Applier::new(machine, conf_state.encode()),
         shared: shared.clone(),
@@ -212,6 +266,7 @@ fn run(
         checkpoint_entries: settings.checkpoint_entries,
         checkpointed: applied,
     };
+    let on_checkpoint = shared.clone();
     let (kept, clock) = (settings.log_entries_kept, env.clock.clone());
     let failures: [OnFailure; 4] = std::array::from_fn(|_| on_failure.clone());
     let [f1, f2, f3, f4] = failures;
@@ -219,7 +274,7 @@ fn run(
         spawn("consensus", move || consensus_thread.run(&f1)),
         spawn("log", move || log_thread.run(&f2)),
         spawn("apply", move || apply_thread.run(&f3)),
-        spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &f4)),
+        spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &on_checkpoint, &f4)),
         spawn("watch", move || run_hub(hub, &hub_inputs, &*clock)),
     ];
     *lock(&shared.threads) = Some(Threads(threads));

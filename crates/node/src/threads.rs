@@ -25,7 +25,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use storage::{LogReader, LogWriter, PendingCheckpoint};
+use storage::{FreshnessMark, LogReader, LogWriter, Mark, PendingCheckpoint};
 use types::limits::{LEASES_REVOKED_PER_TICK, PROPOSALS_PER_BATCH_MAX};
 use types::{LogIndex, RequestId};
 
@@ -189,6 +189,7 @@ impl ConsensusThread {
 /// The log thread: writes and syncs, nothing else.
 pub(crate) struct LogThread {
     pub writer: LogWriter,
+    pub mark: Option<FreshnessMark>,
     pub shared: Arc<Shared>,
     pub inputs: Receiver<LogInput>,
     pub consensus: SyncSender<Input>,
@@ -212,6 +213,16 @@ impl LogThread {
                 }
                 Err(error) => return on_failure(error.into()),
             }
+        }
+    }
+
+    /// Notes beside the key how far the log is durable. A mark that cannot be written costs the notice of a rollback, not
+    /// the member.
+    fn note_how_far(&mut self) {
+        let Some(mark) = &mut self.mark else { return };
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if let Err(error) = mark.note(Mark { generation, position: self.writer.synced_position() }) {
+            tracing::warn!(%error, "cannot write the freshness mark");
         }
     }
 
@@ -255,6 +266,7 @@ impl LogThread {
         }
         if write.must_sync || !write.intents.is_empty() {
             self.writer.sync()?;
+            self.note_how_far();
         }
         self.look_for_space()
     }
@@ -362,11 +374,13 @@ pub(crate) fn run_checkpoints(
     inputs: &Receiver<PendingCheckpoint>,
     log: &SyncSender<LogInput>,
     kept: u64,
+    shared: &Shared,
     on_failure: &OnFailure,
 ) {
     while let Ok(pending) = inputs.recv() {
         match pending.run() {
             Ok(durable) => {
+                shared.generation.store(durable.generation, Ordering::Release);
                 let below = durable.release_below.min(durable.consistent_index.saturating_back(kept).next());
                 let _ = log.send(LogInput::Release(below));
             }

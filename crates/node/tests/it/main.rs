@@ -4,7 +4,7 @@ use bytes::Bytes;
 use env::Env;
 use env::sim::{SimClock, SimDisk};
 use node::watch::{Full, WatchRequest, WatchSink, WatchUpdate};
-use node::{Member, Proposed, Refused, Settings, start};
+use node::{Member, Proposed, Refused, Rollback, Settings, start};
 use state::auth::{Evidence, Policy};
 use state::command::{Command, LeaseGrant, Put, PutLease, PutValue};
 use state::query::RangeQuery;
@@ -38,6 +38,8 @@ fn settings(checkpoint_entries: u64) -> Settings {
         log_entries_kept: 10,
         cluster_version: "3.7.0".into(),
         value_cache_bytes: 1 << 20,
+        mark: Some("/keys/member.mark".into()),
+        rollback: Rollback::Refuse,
         log: LogOptions { segment_bytes: 1 << 18, ..LogOptions::default() },
         store: StoreOptions { segment_bytes: 1 << 18, ..StoreOptions::default() },
     }
@@ -323,4 +325,28 @@ fn a_full_disk_refuses_puts_and_recovers() {
     assert!(answered.applied.result.is_ok());
     assert!(keys(&member).len() > usize::try_from(acknowledged).unwrap());
     member.stop();
+}
+
+/// An old copy of the data put back is whole in itself; the mark beside the key tells, and the member refuses to serve what
+/// was deleted since.
+#[test]
+fn an_old_copy_of_the_data_is_refused() {
+    let world = World::new();
+    let member = world.start();
+    carry_out(&member, put("a", 0)).unwrap();
+    let old = world.disk.copy();
+    world.clock.advance(Duration::from_secs(2));
+    carry_out(&member, put("b", 0)).unwrap();
+    end(member);
+    let mark = world.env.disk.read(Path::new("/keys/member.mark"), 4096).unwrap();
+    let put_back = World {
+        env: Env { disk: std::sync::Arc::new(old.clone()), ..world.env.clone() },
+        disk: old,
+        ..World::new()
+    };
+    put_back.disk.kill();
+    put_back.env.disk.replace(Path::new("/keys/member.mark"), &mark).unwrap();
+    let put_back = World { key: world.key.clone(), ..put_back };
+    let refused = put_back.try_start(50).err().expect("the copy is older than the mark");
+    assert!(refused.to_string().contains("older"), "{refused}");
 }
