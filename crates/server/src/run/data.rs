@@ -6,7 +6,7 @@ use crate::config::{Bootstrap, Config, Personality, identity};
 use env::Env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use storage::{DataDir, Found, Identity, KeyFile, Keys};
+use storage::{DataDir, FreshnessMark, Found, Identity, KeyFile, Keys};
 
 use super::Failure;
 
@@ -17,6 +17,8 @@ pub(super) struct Data {
     pub(super) new_key: Option<PathBuf>,
     /// Whether the key lies inside the data directory.
     pub(super) key_is_inside: bool,
+    /// Where the mark lies by which an old copy of the data is known: beside the key.
+    pub(super) mark: PathBuf,
     /// Where the other members reach this one, for the first entry.
     pub(super) peer_urls: Vec<String>,
 }
@@ -34,7 +36,8 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     let peer_urls = config.advertised.peer_urls.clone();
     if let Found::Ours { .. } = DataDir::inspect(env, &config.data_dir)? {
         let dir = DataDir::open(env, &config.data_dir, None, Keys::Files(&places.candidates))?;
-        return Ok(Data { dir, new_key: None, key_is_inside: false, peer_urls });
+        let mark = places.create_in.join(FreshnessMark::file_name(dir.identity()));
+        return Ok(Data { dir, new_key: None, key_is_inside: false, mark, peer_urls });
     }
     let bootstrap =
         config.cluster.bootstrap.as_ref().map_err(|problem| Failure::Bootstrap(problem.clone()))?;
@@ -47,7 +50,9 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     make_dir(&places.create_in, env)?;
     let key = KeyFile::create(&*env.disk, &places.create_in, &*env.random).map_err(storage::Error::from)?;
     let dir = DataDir::create(env, &config.data_dir, identity, &key)?;
-    Ok(Data { dir, new_key: Some(key.path().to_owned()), key_is_inside: places.is_inside_data, peer_urls })
+    let mark = places.create_in.join(FreshnessMark::file_name(identity));
+    let new_key = Some(key.path().to_owned());
+    Ok(Data { dir, new_key, key_is_inside: places.is_inside_data, mark, peer_urls })
 }
 
 /// etcd takes a data directory as it finds it, and what starts it often makes one that others may read: here it is closed

@@ -144,7 +144,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         tracing::error!(error = %failure, hint = "the member stops; correct the cause and start it again", "the member failed");
         let _ = failed.send(failure.to_string());
     });
-    let member = node::start(node_settings(config, data.peer_urls), env, &data.dir, on_failure)?;
+    let member = node::start(node_settings(config, data.peer_urls, data.mark), env, &data.dir, on_failure)?;
     let policy = match config.personality {
         Personality::Strongroom => Policy::Closed,
         Personality::Etcd => Policy::Open,
@@ -289,7 +289,7 @@ fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
     Ok(listeners)
 }
 
-fn node_settings(config: &Config, peer_urls: Vec<String>) -> node::Settings {
+fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node::Settings {
     node::Settings {
         name: config.name.clone(),
         peer_urls,
@@ -302,6 +302,11 @@ fn node_settings(config: &Config, peer_urls: Vec<String>) -> node::Settings {
         log_entries_kept: config.timing.catchup_entries,
         cluster_version: CLUSTER_VERSION.to_owned(),
         value_cache_bytes: types::limits::VALUE_CACHE_BYTES,
+        mark: Some(mark),
+        rollback: match config.rollback {
+            config::Rollback::Refuse => node::Rollback::Refuse,
+            config::Rollback::Accept | config::Rollback::Report => node::Rollback::Report,
+        },
         log: storage::LogOptions::default(),
         store: storage::StoreOptions::default(),
     }
