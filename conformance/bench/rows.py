@@ -59,8 +59,8 @@ ROWS = (
     ),
     Row(
         "watch, 1,000 watchers, 100 a key",
-        ("watch", "--streams=10", "--watch-per-stream=100", "--watched-key-total=10"),
-        4_000,
+        ("watch", "--streams=10", "--watch-per-stream=100", "--watched-key-total=10", "--key-space-size=10", "--sequential-keys"),
+        2_000,
         10,
         10,
         "--put-total",
