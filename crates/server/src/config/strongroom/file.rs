@@ -9,10 +9,12 @@ use std::path::Path;
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// Reads the file; all problems at once.
-pub(super) fn read(path: &Path) -> Result<Settings, Vec<Problem>> {
-    let text = text_of(path).map_err(|problem| vec![problem])?;
-    parse(path, &text)
+/// Reads the file: what it sets, and all that is wrong with it.
+pub(super) fn read(path: &Path) -> (Settings, Vec<Problem>) {
+    match text_of(path).map_err(|problem| vec![problem]).and_then(|text| parse(path, &text)) {
+        Ok(read) => read,
+        Err(problems) => (Settings::new(), problems),
+    }
 }
 
 fn text_of(path: &Path) -> Result<String, Problem> {
@@ -31,8 +33,8 @@ fn text_of(path: &Path) -> Result<String, Problem> {
     Ok(text)
 }
 
-/// Reads the file's text.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
+/// Reads the file's text; an error where none of it can be read.
+fn parse(path: &Path, text: &str) -> Result<(Settings, Vec<Problem>), Vec<Problem>> {
     let malformed = |form: &str, why: &str| {
         let why = why.lines().next().unwrap_or_default();
         let what = format!("the configuration file {} is no {form}: {why}", path.display());
@@ -55,7 +57,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
         }
     };
     let entries = match value {
-        Value::Null => return Ok(Settings::new()),
+        Value::Null => return Ok((Settings::new(), Vec::new())),
         Value::Object(entries) => entries,
         _ => return Err(malformed("table of settings", "it holds something else")),
     };
@@ -69,7 +71,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Settings, Vec<Problem>> {
             Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    Ok((settings, problems))
 }
 
 fn place(text: &str, error: &toml::de::Error) -> String {

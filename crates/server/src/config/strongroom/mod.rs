@@ -126,13 +126,10 @@ pub fn configure(flags: &Flags, around: &Surroundings) -> Result<Config, Box<Exi
         settings.entry(name).or_insert(given);
     }
     if let Some(path) = settings.get("config").and_then(|given| given.texts.last()) {
-        match file::read(Path::new(path)) {
-            Ok(from_file) => {
-                for (name, given) in from_file {
-                    settings.entry(name).or_insert(given);
-                }
-            }
-            Err(wrong) => problems.extend(wrong),
+        let (from_file, wrong) = file::read(Path::new(path));
+        problems.extend(wrong);
+        for (name, given) in from_file {
+            settings.entry(name).or_insert(given);
         }
     }
     into_config(&settings, around, notes, problems)

@@ -54,6 +54,8 @@ impl Rig {
             log_entries_kept: 10,
             cluster_version: "3.7.0".into(),
             value_cache_bytes: 1 << 20,
+            mark: None,
+            rollback: node::Rollback::Report,
             log: LogOptions::default(),
             store: StoreOptions::default(),
         };
