@@ -64,6 +64,11 @@ impl Membership {
         self.members.get(&id)
     }
 
+    /// The members that left for ever, by id.
+    pub fn removed(&self) -> impl Iterator<Item = MemberId> {
+        self.removed.iter().copied()
+    }
+
     /// Whether a member of this id has left.
     #[must_use]
     pub fn is_removed(&self, id: MemberId) -> bool {

@@ -4,6 +4,7 @@
 
 use crate::command::Alarm;
 use crate::error::Refusal;
+use crate::membership::Membership;
 pub use crate::pair::{Malformed, Pair, PairView};
 use types::{Key, LeaseId, ModRevision, Revision};
 
@@ -104,6 +105,22 @@ pub struct Event {
     /// The pair after a put; after a deletion only its key and the revision of the deletion. Exactly the bytes of
     /// the `kv` field of etcd's event.
     pub pair: Pair,
+}
+
+/// What stands beside the key space in a copy of the whole: read when the key space was pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedFacts {
+    /// The revision that the copy is of.
+    pub revision: Revision,
+    /// The revision of the last compaction; -1 before the first.
+    pub compacted: Revision,
+    /// The leases by id: id, whole life, remaining life last replicated (0: none). One that ends or is granted at the
+    /// very moment of the copy may be among them.
+    pub leases: Vec<(LeaseId, i64, i64)>,
+    /// The alarms that stand.
+    pub alarms: Vec<Alarm>,
+    /// The membership.
+    pub membership: Membership,
 }
 
 /// What happened to a key.

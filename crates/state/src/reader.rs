@@ -9,13 +9,15 @@ use crate::error::Error;
 use crate::membership::{Member, Membership};
 use crate::mvcc::txn::{self, Path};
 use crate::mvcc::view::View;
-use crate::outcome::{EventPage, KeySpaceHash, Pair, RangeOutcome, RangePage, Sizes, TxnOutcome};
+use crate::outcome::{
+    CopiedFacts, EventKind, EventPage, KeySpaceHash, Pair, RangeOutcome, RangePage, Sizes, TxnOutcome,
+};
 use crate::query::{PageLimits, Projection, RangeQuery};
 use crate::record::{LEASE_RECORD_BYTES, Record};
 use crate::shared::{self, Shared};
 use crate::{leases, lock};
 use std::sync::Arc;
-use types::{Key, KeyRange, LeaseId, Revision};
+use types::{Key, KeyRange, LeaseId, ModRevision, Revision};
 
 /// Reads the state; cheap to clone, used by any thread.
 #[derive(Clone)]
@@ -170,6 +172,26 @@ impl Reader {
         lock::read(&self.0.alarms).iter().for_each(|alarm| add(&Record::Alarm(*alarm)));
         lock::read(&self.0.membership).members().for_each(|member| add(&Record::Member(member.clone())));
         Ok((hash, keys.revision))
+    }
+
+    /// A copy of everything at the latest revision: shows `each` every kept version in order of revision, as it is stored
+    /// (a deletion is its key alone), and answers the rest. Sweeping of later compactions waits until this returns.
+    ///
+    /// # Errors
+    /// What `each` answers, or the store's failure.
+    pub fn copy<E: From<Error>>(
+        &self,
+        each: impl FnMut(ModRevision, EventKind, &Pair) -> Result<(), E>,
+    ) -> Result<CopiedFacts, E> {
+        // Before and after the pin: a key must not be copied without the lease it hangs on.
+        let mut leases = self.leases();
+        let pin = self.0.space.pin();
+        leases.extend(self.leases());
+        leases.sort_by_key(|(id, ..)| *id);
+        leases.dedup_by_key(|(id, ..)| *id);
+        let (alarms, membership) = (self.alarms(AlarmKind::None), self.membership());
+        self.0.space.kept(&pin, each)?;
+        Ok(CopiedFacts { revision: pin.current, compacted: pin.compacted, leases, alarms, membership })
     }
 
     /// What the store weighs.

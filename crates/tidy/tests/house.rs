@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// The floors of the house, from the ground up: a crate may depend on crates of lower floors only.
 const FLOORS: &[&[&str]] = &[
-    &["types", "proto", "protobuf", "fxhash", "raft-proto"],
+    &["types", "proto", "bbolt", "protobuf", "fxhash", "raft-proto"],
     &["env", "seal", "consensus"],
     &["storage"],
     &["state"],

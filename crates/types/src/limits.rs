@@ -78,3 +78,10 @@ pub const HUB_INPUTS_WAITING_MAX: usize = 4_096;
 pub const APPLY_BATCHES_WAITING_MAX: usize = 64;
 /// Keys in the first chunk of a streamed range; later ones grow towards the largest request (etcd's number).
 pub const RANGE_STREAM_FIRST_CHUNK_KEYS: u64 = 10;
+/// Bytes of a snapshot in one message (etcd's number).
+pub const SNAPSHOT_CHUNK_BYTES: usize = 32 * 1024;
+/// Largest snapshot file in etcd's format, in bytes; it is made in memory, and a larger store is refused. The size that etcd
+/// warns of.
+pub const SNAPSHOT_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+/// Snapshots made or sent at the same time; a further one is refused, as each lies in memory.
+pub const SNAPSHOTS_AT_ONCE_MAX: usize = 2;

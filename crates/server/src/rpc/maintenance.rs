@@ -3,6 +3,7 @@
 use super::Services;
 use super::convert::{self, alarm};
 use super::requests::Act;
+use super::snapshot;
 use super::status::Failure;
 use super::version::Version;
 use node::Role;
@@ -20,9 +21,6 @@ use types::{MemberId, Revision};
 /// The Maintenance service.
 #[derive(Clone)]
 pub(super) struct Maintenance(pub Services);
-
-const NO_SNAPSHOT: &str = "strongroom: snapshots in etcd's format come with the version that brings backup; until then \
-    stop the member and copy its data directory together with its key file";
 
 /// How often a transfer of leadership looks whether it has happened.
 const TRANSFER_LOOK: Duration = Duration::from_millis(10);
@@ -178,8 +176,8 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        self.0.admit(&self.0.principal(&request), Act::Snapshot)?;
-        Err(Failure::not_yet(NO_SNAPSHOT).into())
+        let asked = self.0.admit(&self.0.principal(&request), Act::Snapshot)?;
+        Ok(Response::new(Box::pin(snapshot::send(&self.0, asked).await?)))
     }
 
     async fn move_leader(

@@ -25,6 +25,7 @@ mod maintenance;
 mod range_stream;
 mod recipe;
 pub mod requests;
+mod snapshot;
 pub mod status;
 pub mod surface;
 mod version;

@@ -12,6 +12,7 @@ pub(crate) mod hash;
 pub(crate) mod history;
 pub(crate) mod horizon;
 pub(crate) mod index;
+pub(crate) mod kept;
 pub(crate) mod txn;
 pub(crate) mod values;
 pub(crate) mod versions;
