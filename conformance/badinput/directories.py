@@ -151,7 +151,8 @@ def own(checks, binary, directory):
     # After a sudden end the newest entries are in the log alone: to start without it would lose them without a word.
     a.kill()
     look = keeps(a, "kept", "newer-of-a")
-    case("log gone after a sudden end", replaced(first, None), "(?i)log")
+    newest = sorted(glob.glob(os.path.join(a.data_dir, "log", "*.log")))[-1]
+    case("log gone after a sudden end", replaced(newest, None), "(?i)log")
     store = sorted(glob.glob(os.path.join(a.data_dir, "store", "*.store")))[0]
     case("store cut to nothing", replaced(store, b""), "(?i)store")
     in_use(checks, a)
