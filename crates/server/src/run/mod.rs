@@ -16,7 +16,7 @@ use crate::log::{self, Secured};
 use crate::metrics::{self, Detail, Metrics};
 use crate::pki::{self, Authority, Renewed};
 use crate::rpc::{self, Limits, Versions};
-use crate::tls::{Exchange, Reloading};
+use crate::tls::{Exchange, Reloading, Source};
 use crate::{config, listen};
 use audit::Recorder;
 use env::{Clock, Env};
@@ -276,6 +276,9 @@ fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
             );
             continue;
         };
+        if let Security::Tls(settings) | Security::ClearOrTls(settings) = &listener.security {
+            warn_of_loose_key(&settings.key);
+        }
         let security = match &listener.security {
             Security::Clear => listen::Security::Clear,
             Security::DangerouslyClear => listen::Security::DangerouslyClearAnywhere,
@@ -287,6 +290,15 @@ fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
         listeners.push(listen::Listener { address: listener.address.clone(), serves, security });
     }
     Ok(listeners)
+}
+
+/// etcd takes a key of any mode, and mounted secrets often have a loose one, so this is no reason not to start.
+fn warn_of_loose_key(key: &Source) {
+    if let Some(mode) = key.mode_if_readable_by_all() {
+        let (key, mode) = (key.name(), format!("{mode:04o}"));
+        let hint = format!("chmod 600 {key}");
+        tracing::warn!(key, mode, hint, "every user of this machine can read the server's private key");
+    }
 }
 
 fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node::Settings {

@@ -307,6 +307,15 @@ impl Source {
         }
     }
 
+    /// The permission bits of a file that every user of this machine can read, which a secret must not be.
+    #[must_use]
+    pub fn mode_if_readable_by_all(&self) -> Option<u32> {
+        use std::os::unix::fs::PermissionsExt;
+        let Self::File(path) = self else { return None };
+        let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+        (mode & 0o004 != 0).then_some(mode)
+    }
+
     fn read(&self, what: &'static str) -> Result<Vec<u8>, Error> {
         match self {
             Self::File(path) => {
