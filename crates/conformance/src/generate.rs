@@ -97,7 +97,7 @@ impl Generator {
             850..858 => {
                 // A compaction of nothing, to revision 0, makes etcd remember a hash that it then answers for ever.
                 let revision = self.revision(now);
-                let revision = if revision == 0 { now.revision } else { revision };
+                let revision = if revision == 0 { now.revision.max(1) } else { revision };
                 self.compaction = Some(pb::CompactionRequest { revision, physical: self.chance(3) });
                 Operation::CompareWatchers
             }

@@ -6,7 +6,7 @@ use crate::config::{Bootstrap, Config, Personality, identity};
 use env::Env;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use storage::{DataDir, FreshnessMark, Found, Identity, KeyFile, Keys};
+use storage::{DataDir, Found, FreshnessMark, Identity, KeyFile, Keys};
 
 use super::Failure;
 
