@@ -23,6 +23,6 @@ pub use freshness::{Freshness, FreshnessMark, Mark};
 pub use log::{Log, LogBatch, LogOptions, LogPosition, LogReader, LogWriter, Recovered, TornTail};
 pub use seal::{Identity, KeyFile, KeyId, KeyProvider};
 pub use store::{
-    Checkpoint, Durable, PendingCheckpoint, Position, RecordKind, SegmentNumber, SegmentUse, Store,
-    StoreOptions, StoreReader,
+    Checkpoint, Durable, Indexed, Indexing, PendingCheckpoint, Position, RecordKind, Replaced, Replayed,
+    Rewriting, Rewritten, SegmentNumber, SegmentUse, Store, StoreOptions, StoreReader,
 };

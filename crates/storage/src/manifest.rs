@@ -11,13 +11,17 @@ use crate::store::Checkpoint;
 use crate::{Error, names};
 use bytes::Bytes;
 use seal::{Extent, Purpose};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use types::{LogIndex, Term};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Larger than any manifest: 10,000 segments, configuration and the upper rooms' part.
 const BYTES_MAX: u64 = 16 << 20;
+/// What one segment takes.
+const LISTED_BYTES: usize = 100;
+/// Stands where a segment has no index: every real one has a header.
+const NO_INDEX: Extent = Extent { length: 0, records: 0, hash: [0; 32] };
 
 /// One generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,14 +30,25 @@ pub(crate) struct Manifest {
     pub(crate) checkpoint: Checkpoint,
     /// The first segment number never used.
     pub(crate) next_segment: u32,
-    /// The store's segments with how much of each counts.
-    pub(crate) segments: BTreeMap<u32, Extent>,
+    /// The store's segments, in the order of their records.
+    pub(crate) segments: Vec<Listed>,
+}
+
+/// A segment of the store as a manifest lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) number: u32,
+    /// How much of it counts.
+    pub(crate) extent: Extent,
+    /// The file that says what is in it, if there is one.
+    pub(crate) index: Option<Extent>,
 }
 
 impl Manifest {
     fn encode(&self) -> Vec<u8> {
         let Checkpoint { consistent_index, term, conf_state, state_hash, meta } = &self.checkpoint;
-        let mut out = Vec::with_capacity(64 + conf_state.len() + meta.len() + self.segments.len() * 52);
+        let mut out =
+            Vec::with_capacity(64 + conf_state.len() + meta.len() + self.segments.len() * LISTED_BYTES);
         out.push(VERSION);
         out.extend_from_slice(&self.generation.to_be_bytes());
         out.extend_from_slice(&consistent_index.0.to_be_bytes());
@@ -44,13 +59,22 @@ impl Manifest {
         out.extend_from_slice(&self.next_segment.to_be_bytes());
         let count = u32::try_from(self.segments.len()).expect("segments are numbered with 32 bits");
         out.extend_from_slice(&count.to_be_bytes());
-        for (number, Extent { length, records, hash }) in &self.segments {
+        for Listed { number, extent, index } in &self.segments {
             out.extend_from_slice(&number.to_be_bytes());
-            out.extend_from_slice(&length.to_be_bytes());
-            out.extend_from_slice(&records.to_be_bytes());
-            out.extend_from_slice(hash);
+            put_extent(&mut out, extent);
+            put_extent(&mut out, index.as_ref().unwrap_or(&NO_INDEX));
         }
         out
+    }
+
+    /// A segment that it lists.
+    pub(crate) fn listed(&self, number: u32) -> Option<&Listed> {
+        self.segments.iter().find(|listed| listed.number == number)
+    }
+
+    /// The numbers that it lists.
+    pub(crate) fn numbers(&self) -> BTreeSet<u32> {
+        self.segments.iter().map(|listed| listed.number).collect()
     }
 
     fn decode(payload: Bytes) -> Result<Self, Unreadable> {
@@ -65,15 +89,14 @@ impl Manifest {
         let (conf_state, meta) = (input.bytes()?, input.bytes()?);
         let checkpoint = Checkpoint { consistent_index, term, conf_state, state_hash, meta };
         let (next_segment, count) = (input.u32()?, input.u32()?);
-        let mut segments = BTreeMap::new();
+        let (mut segments, mut numbers) = (Vec::new(), BTreeSet::new());
         for _ in 0..count {
             let number = input.u32()?;
-            let extent = Extent { length: input.u64()?, records: input.u64()?, hash: input.array()? };
-            let last = segments.last_key_value().map(|(last, _)| *last);
-            if number >= next_segment || last.is_some_and(|last| number <= last) {
-                return Err("its segments are not in order");
+            let (extent, index) = (extent(&mut input)?, extent(&mut input)?);
+            if number >= next_segment || !numbers.insert(number) {
+                return Err("it lists a segment twice, or one that was never used");
             }
-            segments.insert(number, extent);
+            segments.push(Listed { number, extent, index: Some(index).filter(|index| *index != NO_INDEX) });
         }
         input.end()?;
         Ok(Self { generation, checkpoint, next_segment, segments })
@@ -107,7 +130,7 @@ impl Manifest {
 
     /// Whether its files are there in full length, and the log goes on after it.
     fn check_whole(&self, dir: &Dir, log_begins: Option<LogIndex>) -> Result<(), Error> {
-        for (number, extent) in &self.segments {
+        for Listed { number, extent, .. } in &self.segments {
             let path = names::store_segment(&dir.path, *number);
             let len = dir.env.disk.stat(&path)?.map(|stat| stat.len);
             match len {
@@ -132,6 +155,16 @@ impl Manifest {
             _ => Ok(()),
         }
     }
+}
+
+fn put_extent(out: &mut Vec<u8>, Extent { length, records, hash }: &Extent) {
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&records.to_be_bytes());
+    out.extend_from_slice(hash);
+}
+
+fn extent(input: &mut Input) -> Result<Extent, Unreadable> {
+    Ok(Extent { length: input.u64()?, records: input.u64()?, hash: input.array()? })
 }
 
 /// What the choice at start came to.
@@ -189,9 +222,24 @@ mod tests {
                 meta: Bytes::from_static(b"meta"),
             },
             next_segment: 9,
-            segments: [(2, 10), (8, 20)]
-                .map(|(number, length)| (number, Extent { length, records: 1, hash: [number as u8; 32] }))
-                .into(),
+            segments: vec![
+                Listed { number: 8, extent: extent(20), index: None },
+                Listed { number: 2, extent: extent(10), index: Some(extent(30)) },
+            ],
+        }
+    }
+
+    fn extent(length: u64) -> Extent {
+        Extent { length, records: 1, hash: [length as u8; 32] }
+    }
+
+    /// A list that names a segment twice, or one from the future, was not written by this program.
+    #[test]
+    fn a_list_that_cannot_be_is_refused() {
+        for (number, refused) in [(8, true), (9, true), (7, false)] {
+            let mut manifest = sample();
+            manifest.segments.push(Listed { number, extent: extent(1), index: None });
+            assert_eq!(Manifest::decode(manifest.encode().into()).is_err(), refused, "{number}");
         }
     }
 

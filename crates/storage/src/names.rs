@@ -1,7 +1,7 @@
 //! The names in a data directory.
 //!
 //! ```text
-//! keyring · manifest-<generation, 16 hex> · log/<number, 16 hex>.log · store/<number, 8 hex>.store
+//! keyring · manifest-<generation, 16 hex> · log/<number, 16 hex>.log · store/<number, 8 hex>.store, .index
 //! keys/strongroom-<key id, 16 hex>.key, only where there is no place outside
 //! ```
 //!
@@ -28,6 +28,10 @@ pub(crate) fn store_segment(dir: &Path, number: u32) -> PathBuf {
     dir.join(STORE).join(format!("{number:08x}.store"))
 }
 
+pub(crate) fn store_index(dir: &Path, number: u32) -> PathBuf {
+    dir.join(STORE).join(format!("{number:08x}.index"))
+}
+
 pub(crate) fn parse_manifest(name: &str) -> Option<u64> {
     hex(name.strip_prefix(MANIFEST)?, 16)
 }
@@ -38,6 +42,10 @@ pub(crate) fn parse_log_segment(name: &str) -> Option<u32> {
 
 pub(crate) fn parse_store_segment(name: &str) -> Option<u32> {
     hex(name.strip_suffix(".store")?, 8)?.try_into().ok()
+}
+
+pub(crate) fn parse_store_index(name: &str) -> Option<u32> {
+    hex(name.strip_suffix(".index")?, 8)?.try_into().ok()
 }
 
 /// Whether a name at the top of the directory can be there before the keyring is: what a creation cut short leaves.

@@ -6,7 +6,7 @@
 use super::read::Shared;
 use super::segment::Segment;
 use crate::dir::Dir;
-use crate::manifest::Manifest;
+use crate::manifest::{Listed, Manifest};
 use crate::{Error, names};
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -108,8 +108,10 @@ pub struct PendingCheckpoint {
 
 impl PendingCheckpoint {
     pub(super) fn new(shared: Arc<Shared>, ledger: Arc<Ledger>, number: u64, manifest: Manifest) -> Self {
-        let listed = |segment: &&Arc<Segment>| manifest.segments.contains_key(&segment.number);
-        let segments = shared.segments().values().filter(listed).cloned().collect();
+        let readable = shared.segments();
+        let segments = manifest.segments.iter().filter_map(|listed| readable.get(&listed.number).cloned());
+        let segments = segments.collect();
+        drop(readable);
         Self { shared, ledger, number, manifest, segments }
     }
 
@@ -154,10 +156,10 @@ fn run(
     if let Some(older) = kept.older.replace(replaced.generation) {
         kept.doomed.push((newest, names::manifest(&shared.dir.path, older)));
     }
-    let dropped = replaced.segments.keys().filter(|number| !kept.newest.segments.contains_key(number));
-    let dropped =
-        dropped.map(|number| (newest.saturating_add(1), names::store_segment(&shared.dir.path, *number)));
-    kept.doomed.extend(dropped);
+    let listed = kept.newest.numbers();
+    let dropped = replaced.segments.iter().filter(|replaced| !listed.contains(&replaced.number));
+    let dropped = dropped.flat_map(|dropped| files_of(&shared.dir, dropped));
+    kept.doomed.extend(dropped.map(|path| (newest.saturating_add(1), path)));
     delete(shared, kept);
     Ok(())
 }
@@ -166,13 +168,19 @@ fn run(
 fn sync(shared: &Shared, manifest: &Manifest, segments: &[Arc<Segment>]) -> Result<(), Error> {
     let mut has_new = false;
     for segment in segments {
-        let length = manifest.segments.get(&segment.number).map_or(0, |extent| extent.length);
+        let length = manifest.listed(segment.number).map_or(0, |listed| listed.extent.length);
         has_new |= segment.sync(length)?;
     }
     if has_new {
         shared.dir.env.disk.sync_dir(&shared.dir.path.join(names::STORE))?;
     }
     Ok(())
+}
+
+/// The files of a segment that a manifest lists.
+pub(super) fn files_of(dir: &Dir, listed: &Listed) -> impl Iterator<Item = PathBuf> {
+    let index = listed.index.map(|_| names::store_index(&dir.path, listed.number));
+    std::iter::once(names::store_segment(&dir.path, listed.number)).chain(index)
 }
 
 /// Deletes what no kept manifest lists. What cannot be deleted now is tried again after the next checkpoint: it only

@@ -15,12 +15,14 @@
 
 mod checkpoint;
 mod read;
+mod rewrite;
 mod segment;
 mod write;
 
 pub use checkpoint::{Checkpoint, Durable, PendingCheckpoint};
 pub use read::StoreReader;
-pub use write::{SegmentUse, Store};
+pub use rewrite::{Indexed, Indexing, Replaced, Rewriting, Rewritten};
+pub use write::{Replayed, SegmentUse, Store};
 
 use std::fmt;
 use types::limits::{STORE_BUFFER_BYTES, STORE_SEGMENT_BYTES};
@@ -60,7 +62,9 @@ impl Position {
         SegmentNumber((self.0 >> 32) as u32)
     }
 
-    fn offset(self) -> u64 {
+    /// Its place in the segment.
+    #[must_use]
+    pub fn offset(self) -> u64 {
         self.0 & 0xffff_ffff
     }
 }

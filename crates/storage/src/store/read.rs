@@ -30,6 +30,15 @@ impl Shared {
         self.segments.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A segment that can be read.
+    pub(super) fn segment(&self, number: u32) -> Result<Arc<Segment>, Error> {
+        let segment = self.segments().get(&number).cloned();
+        segment.ok_or_else(|| Error::Inconsistent {
+            path: names::store_segment(&self.dir.path, number),
+            why: format!("the store has no segment {number}"),
+        })
+    }
+
     pub(super) fn check_sound(&self) -> Result<(), Error> {
         if self.is_poisoned.load(Ordering::Acquire) {
             Err(Error::Poisoned { what: "the store" })
@@ -60,13 +69,7 @@ impl StoreReader {
     /// # Errors
     /// Nothing there (any more), damage, the disk's failure.
     pub fn read(&self, position: Position) -> Result<(RecordKind, Bytes), Error> {
-        let number = position.segment().0;
-        let segment = self.shared.segments().get(&number).cloned();
-        let segment = segment.ok_or_else(|| Error::Inconsistent {
-            path: names::store_segment(&self.shared.dir.path, number),
-            why: format!("the store has no segment {number}"),
-        })?;
-        segment.read(position.offset())
+        self.shared.segment(position.segment().0)?.read(position.offset())
     }
 
     /// Bytes of all segments, history and dead records included.

@@ -3,10 +3,11 @@
 //! The buffer's lock is held for one record, or for one large write; readers need it only for what is not written yet.
 
 use super::{Position, RecordKind};
-use crate::Error;
+use crate::dir::Dir;
 use crate::file::{Scan, SegmentFile, Step};
+use crate::{Error, names};
 use bytes::Bytes;
-use seal::{Extent, HEAD_BYTES, RecordHead, Sealer, TAG_BYTES};
+use seal::{Extent, HEAD_BYTES, Purpose, RecordHead, Sealer, TAG_BYTES};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -28,9 +29,27 @@ impl Segment {
         Self { number, file, buffer: Mutex::default(), written: length.into(), synced: length.into() }
     }
 
-    /// A segment that begins with these bytes.
-    pub(super) fn new(number: u32, file: SegmentFile, bytes: Vec<u8>) -> Self {
-        Self { number, file, buffer: Mutex::new(bytes), written: 0.into(), synced: 0.into() }
+    /// A new file with its header sealed, and what seals the rest of it.
+    pub(super) fn create(
+        dir: &Dir,
+        purpose: Purpose,
+        number: u32,
+        capacity: u64,
+        buffer_bytes: usize,
+    ) -> Result<(Self, Sealer), Error> {
+        let path = match purpose {
+            Purpose::Index => names::store_index(&dir.path, number),
+            _ => names::store_segment(&dir.path, number),
+        };
+        let file = dir.env.disk.create(&path, capacity).map_err(|error| match error.is_no_space() {
+            true => Error::NoSpace { path: path.clone(), bytes: capacity },
+            false => error.into(),
+        })?;
+        let mut buffer = Vec::with_capacity(buffer_bytes);
+        let sealer = Sealer::begin(&dir.keyring, purpose, number.into(), &*dir.env.random, &mut buffer)?;
+        let file = SegmentFile { path, file, key: sealer.key() };
+        let segment = Self { number, file, buffer: Mutex::new(buffer), written: 0.into(), synced: 0.into() };
+        Ok((segment, sealer))
     }
 
     /// Seals a record to the end.

@@ -1,12 +1,13 @@
 //! The store's writer.
 
-use super::checkpoint::{Checkpoint, Ledger, PendingCheckpoint};
+use super::checkpoint::{self, Checkpoint, Ledger, PendingCheckpoint};
 use super::read::{Shared, StoreReader};
+use super::rewrite::{self, Indexed, Indexing, Replaced, Rewriting, Rewritten};
 use super::segment::Segment;
 use super::{Position, RecordKind, SegmentNumber, StoreOptions};
 use crate::dir::Dir;
 use crate::file::SegmentFile;
-use crate::manifest::{Chosen, Manifest};
+use crate::manifest::{Chosen, Listed, Manifest};
 use crate::{DataDir, Error, names};
 use bytes::Bytes;
 use seal::{END_RECORD_BYTES, Extent, HEADER_BYTES, Purpose, RECORD_BYTES_MAX, RECORD_OVERHEAD, Sealer};
@@ -32,6 +33,17 @@ pub struct SegmentUse {
     pub records: u64,
     /// Whether it is still written to.
     pub is_active: bool,
+    /// Whether it has an index.
+    pub is_indexed: bool,
+}
+
+/// What a start reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replayed {
+    /// A record.
+    Record(Position, RecordKind, Bytes),
+    /// An entry of a segment's index, as it was given to [`Rewriting::index`].
+    Indexed(SegmentNumber, RecordKind, Bytes),
 }
 
 /// The store's one writer.
@@ -40,8 +52,8 @@ pub struct Store {
     shared: Arc<Shared>,
     ledger: Arc<Ledger>,
     options: StoreOptions,
-    /// Segments that are not written to any more.
-    closed: BTreeMap<u32, Extent>,
+    /// Segments that are not written to any more, in the order of their records.
+    closed: Vec<Listed>,
     active: Option<Active>,
     next_segment: u32,
     checkpoints: u64,
@@ -59,10 +71,11 @@ impl Store {
         let older = generations.iter().rev().find(|generation| **generation < manifest.generation);
         let older = older.and_then(|generation| Manifest::read(dir, *generation).ok()).unwrap_or_default();
         let next_segment = discard_unlisted(dir, manifest, &older)?;
-        let only_older = older.segments.keys().filter(|number| !manifest.segments.contains_key(number));
-        let only_older = only_older.map(|number| names::store_segment(&dir.path, *number)).collect();
+        let listed = manifest.numbers();
+        let only_older = older.segments.iter().filter(|older| !listed.contains(&older.number));
+        let only_older = only_older.flat_map(|older| checkpoint::files_of(dir, older)).collect();
         let mut segments = BTreeMap::new();
-        for (number, extent) in &manifest.segments {
+        for Listed { number, extent, .. } in &manifest.segments {
             let path = names::store_segment(&dir.path, *number);
             let purpose = Purpose::Store;
             let file = SegmentFile::open(&*dir.env.disk, &dir.keyring, purpose, (*number).into(), &path)?;
@@ -121,15 +134,43 @@ impl Store {
         &self,
         mut visit: impl FnMut(Position, RecordKind, Bytes) -> Result<(), E>,
     ) -> Result<(), E> {
-        let segments: Vec<_> = self.shared.segments().values().cloned().collect();
-        for segment in segments {
-            let active = self.active.as_ref().filter(|active| active.segment.number == segment.number);
-            let extent = active.map(|active| active.sealer.extent());
-            if let Some(extent) = extent.or_else(|| self.closed.get(&segment.number).copied()) {
-                segment.scan(&extent, &mut visit)?;
+        self.listed().try_for_each(|l| self.shared.segment(l.number)?.scan(&l.extent, &mut visit))
+    }
+
+    /// What is in the segments, oldest first: from a segment's index where it has one, else from the segment itself.
+    /// An index that cannot be read is passed over, its segment is read instead, and `passed_over` hears why.
+    ///
+    /// # Errors
+    /// Damage, the disk's failure, the visitor's.
+    pub fn replay<E: From<Error>>(
+        &self,
+        mut passed_over: impl FnMut(Error),
+        mut visit: impl FnMut(Replayed) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for Listed { number, extent, index } in self.listed() {
+            let index = index.and_then(|index| {
+                rewrite::read_index(&self.shared.dir, number, &index).map_err(&mut passed_over).ok()
+            });
+            match index {
+                Some(entries) => entries.into_iter().try_for_each(|(kind, payload)| {
+                    visit(Replayed::Indexed(SegmentNumber(number), kind, payload))
+                })?,
+                None => self.shared.segment(number)?.scan(&extent, &mut |position, kind, payload| {
+                    visit(Replayed::Record(position, kind, payload))
+                })?,
             }
         }
         Ok(())
+    }
+
+    /// All segments as a manifest made now would list them.
+    fn listed(&self) -> impl Iterator<Item = Listed> {
+        let active = self.active.iter().map(|Active { segment, sealer, .. }| Listed {
+            number: segment.number,
+            extent: sealer.extent(),
+            index: None,
+        });
+        self.closed.iter().cloned().chain(active)
     }
 
     /// The last checkpoint that is durable.
@@ -145,11 +186,10 @@ impl Store {
     /// The disk's failure; the store is poisoned.
     pub fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<PendingCheckpoint, Error> {
         self.shared.check_sound()?;
-        let mut segments = self.closed.clone();
         if let Some(active) = &self.active {
             active.segment.flush().map_err(|error| self.shared.poison(error))?;
-            segments.insert(active.segment.number, active.sealer.extent());
         }
+        let segments = self.listed().collect();
         self.checkpoints = self.checkpoints.wrapping_add(1);
         let manifest = Manifest { generation: 0, checkpoint, next_segment: self.next_segment, segments };
         Ok(PendingCheckpoint::new(self.shared.clone(), self.ledger.clone(), self.checkpoints, manifest))
@@ -158,59 +198,106 @@ impl Store {
     /// All segments, oldest first.
     #[must_use]
     pub fn segments(&self) -> Vec<SegmentUse> {
-        let describe = |number: u32, Extent { length, records, .. }: Extent, is_active| SegmentUse {
+        let describe = |number, Extent { length, records, .. }: Extent, is_active, is_indexed| SegmentUse {
             number: SegmentNumber(number),
             bytes: length,
             records,
             is_active,
+            is_indexed,
         };
-        let closed = self.closed.iter().map(|(number, extent)| describe(*number, *extent, false));
-        let active =
-            self.active.iter().map(|active| describe(active.segment.number, active.sealer.extent(), true));
+        let closed = self.closed.iter();
+        let closed = closed.map(|l| describe(l.number, l.extent, false, l.index.is_some()));
+        let active = self.active.iter();
+        let active = active.map(|a| describe(a.segment.number, a.sealer.extent(), true, false));
         closed.chain(active).collect()
     }
 
-    /// Drops a whole segment none of whose records is wanted any more: it cannot be read from now on, the next checkpoint
-    /// does not list it, and its file is deleted when no kept manifest does.
+    /// Begins to write anew what is still wanted of a run of closed segments that follow each other; another thread may
+    /// go on with it.
     ///
     /// # Errors
-    /// [`Error::Misuse`] if it is unknown or still written to.
-    pub fn remove_segment(&mut self, segment: SegmentNumber) -> Result<(), Error> {
-        if self.closed.remove(&segment.0).is_none() {
-            return Err(Error::Misuse(format!("segment {} cannot be removed", segment.0)));
+    /// [`Error::Misuse`] if they are not such a run; [`Error::NoSpace`], the disk's failure.
+    pub fn rewrite(&mut self, run: &[SegmentNumber]) -> Result<Rewriting, Error> {
+        self.shared.check_sound()?;
+        let at = self.place_of(run)?;
+        let sources = self.closed.get(at..).unwrap_or_default().iter().take(run.len());
+        let sources = sources.map(|listed| Ok((self.shared.segment(listed.number)?, listed.extent)));
+        let sources = sources.collect::<Result<Vec<_>, Error>>()?;
+        let number = self.take_number()?;
+        Rewriting::begin(self.shared.clone(), number, sources, self.options.buffer_bytes)
+    }
+
+    /// Puts what was written anew in the place of its run: checkpoints list it from now on. The run can be read until it
+    /// is retired.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if the run is not there any more.
+    pub fn replace(&mut self, rewritten: Rewritten) -> Result<Replaced, Error> {
+        let Rewritten { run, listed } = rewritten;
+        let at = self.place_of(&run)?;
+        self.closed.splice(at..at + run.len(), listed);
+        Ok(Replaced { run })
+    }
+
+    /// Lets go of segments that were replaced: they cannot be read from now on, and their files are deleted when no kept
+    /// manifest lists them.
+    pub fn retire(&mut self, replaced: &Replaced) {
+        let mut segments = self.shared.segments_mut();
+        replaced.run.iter().for_each(|number| drop(segments.remove(&number.0)));
+    }
+
+    /// Begins the index of a closed segment that has none; another thread may write it.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] if there is no such segment; [`Error::NoSpace`], the disk's failure.
+    pub fn index(&self, segment: SegmentNumber) -> Result<Indexing, Error> {
+        let listed = self.closed.iter().find(|listed| listed.number == segment.0 && listed.index.is_none());
+        let listed = listed.ok_or_else(|| Error::Misuse(format!("{segment:?} needs no index")))?;
+        let source = (self.shared.segment(listed.number)?, listed.extent);
+        Indexing::begin(self.shared.clone(), source, self.options.buffer_bytes)
+    }
+
+    /// Lists an index from the next checkpoint on. One whose segment was replaced meanwhile is deleted with the next start.
+    pub fn put_index(&mut self, indexed: Indexed) {
+        if let Some(listed) = self.closed.iter_mut().find(|listed| listed.number == indexed.number) {
+            listed.index = Some(indexed.extent);
         }
-        self.shared.segments_mut().remove(&segment.0);
-        Ok(())
+    }
+
+    /// Where a run stands among the closed segments.
+    fn place_of(&self, run: &[SegmentNumber]) -> Result<usize, Error> {
+        let begins = |window: &[Listed]| {
+            window.iter().map(|listed| SegmentNumber(listed.number)).eq(run.iter().copied())
+        };
+        let place = if run.is_empty() { None } else { self.closed.windows(run.len()).position(begins) };
+        place.ok_or_else(|| Error::Misuse(format!("{run:?} is no run of closed segments")))
+    }
+
+    fn take_number(&mut self) -> Result<u32, Error> {
+        let number = self.next_segment;
+        let next = number.checked_add(1);
+        self.next_segment =
+            next.ok_or_else(|| Error::Misuse("the store's segment numbers are used up".to_owned()))?;
+        Ok(number)
     }
 
     /// Has a new segment into which `needed` bytes fit. Out of space leaves everything as it was.
     fn rotate(&mut self, needed: u64) -> Result<(), Error> {
-        let dir = self.shared.dir.clone();
-        let number = self.next_segment;
-        let next = number.checked_add(1);
-        let next = next.ok_or_else(|| Error::Misuse("the store's segment numbers are used up".to_owned()))?;
+        let number = self.take_number()?;
         let capacity = self.options.segment_bytes.max(needed.saturating_add(HEADER_BYTES as u64));
-        let path = names::store_segment(&dir.path, number);
-        let file = dir.env.disk.create(&path, capacity).map_err(|error| {
-            if error.is_no_space() {
-                Error::NoSpace { path: path.clone(), bytes: capacity }
-            } else {
-                self.shared.poison(error.into())
-            }
+        let dir = &self.shared.dir;
+        let made = Segment::create(dir, Purpose::Store, number, capacity, self.options.buffer_bytes);
+        let (segment, sealer) = made.map_err(|error| match error {
+            Error::NoSpace { .. } => error,
+            error => self.shared.poison(error),
         })?;
         if let Some(Active { segment, mut sealer, .. }) = self.active.take() {
             let extent = segment.end(&mut sealer).map_err(|error| self.shared.poison(error))?;
-            self.closed.insert(segment.number, extent);
+            self.closed.push(Listed { number: segment.number, extent, index: None });
         }
-        let mut buffer = Vec::with_capacity(self.options.buffer_bytes);
-        let sealer =
-            Sealer::begin(&dir.keyring, Purpose::Store, number.into(), &*dir.env.random, &mut buffer);
-        let sealer = sealer.map_err(|error| self.shared.poison(error.into()))?;
-        let file = SegmentFile { path, file, key: sealer.key() };
-        let segment = Arc::new(Segment::new(number, file, buffer));
+        let segment = Arc::new(segment);
         self.shared.segments_mut().insert(number, segment.clone());
         self.active = Some(Active { segment, sealer, capacity });
-        self.next_segment = next;
         Ok(())
     }
 }
@@ -220,12 +307,17 @@ fn discard_unlisted(dir: &Dir, manifest: &Manifest, older: &Manifest) -> Result<
     let below = dir.path.join(names::STORE);
     let mut next = manifest.next_segment;
     for name in dir.env.disk.list(&below)? {
-        let number = names::parse_store_segment(&name).ok_or_else(|| Error::Inconsistent {
+        let index = names::parse_store_index(&name);
+        let number = index.or_else(|| names::parse_store_segment(&name));
+        let number = number.ok_or_else(|| Error::Inconsistent {
             path: below.join(&name),
             why: "it does not belong there; hint: move it away".to_owned(),
         })?;
         next = next.max(number.saturating_add(1));
-        if !manifest.segments.contains_key(&number) && !older.segments.contains_key(&number) {
+        let lists = |manifest: &Manifest| {
+            manifest.listed(number).is_some_and(|listed| index.is_none() || listed.index.is_some())
+        };
+        if !lists(manifest) && !lists(older) {
             dir.env.disk.remove(&below.join(&name))?;
         }
     }

@@ -74,6 +74,29 @@ fn entries_of(life: &Life) -> Result<Vec<Entry>, Error> {
     try_all_entries(&life.reader).map_err(|error| Error::Misuse(error.to_string()))
 }
 
+/// Writes all closed segments anew, all records being wanted, or gives the last of them an index: what the store holds stays.
+fn rewrite_all(life: &mut Life, round: u64) -> Result<(), Error> {
+    let closed: Vec<_> = life.store.segments().into_iter().filter(|segment| !segment.is_active).collect();
+    match closed.last() {
+        Some(last) if round % 4 == 1 && !last.is_indexed => {
+            let indexed = life.store.index(last.number)?.write(|_, kind, _| Ok::<_, Error>(vec![kind.0]))?;
+            life.store.put_index(indexed);
+        }
+        Some(_) => {
+            let run: Vec<_> = closed.iter().map(|segment| segment.number).collect();
+            let mut rewriting = life.store.rewrite(&run)?;
+            rewriting.copy(|new, _, kind, payload| {
+                new.append(kind, &payload)?;
+                new.index(kind, &[kind.0])
+            })?;
+            let replaced = rewriting.finish().and_then(|rewritten| life.store.replace(rewritten))?;
+            life.store.retire(&replaced);
+        }
+        None => {}
+    }
+    Ok(())
+}
+
 /// Opens, checks, and works: appends with conflicts, syncs, checkpoints, releases.
 fn work(world: &World, model: &mut Model, chance: &SimRandom, why: &str) -> Result<(), Error> {
     let mut life = world.live()?;
@@ -115,6 +138,7 @@ fn work(world: &World, model: &mut Model, chance: &SimRandom, why: &str) -> Resu
             model.checkpoints = vec![index];
             life.writer.release(durable.release_below)?;
             model.check_reader(&life)?;
+            rewrite_all(&mut life, round)?;
         }
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! The store's rules one by one.
 
-use crate::world::{World, all_records, checkpoint};
+use crate::world::{Life, World, all_records, checkpoint};
 use bytes::Bytes;
 use env::sim::Fault;
 use std::path::Path;
-use storage::{Error, Position, RecordKind, SegmentNumber};
+use storage::{Error, Position, RecordKind, Replayed, Rewritten, SegmentNumber, Store};
 use types::LogIndex;
 
 /// A record is readable the moment its append returned, whether it lies in memory or on disk, of any size, and positions grow.
@@ -126,41 +126,202 @@ fn a_damaged_manifest_is_passed_over() {
     assert_eq!(manifests.iter().filter(|name| name.starts_with("manifest")).count(), 2, "{manifests:?}");
 }
 
-/// A removed segment is gone for readers at once; its file stays while a kept manifest lists it, then goes.
-#[test]
-fn a_removed_segment_goes_when_nothing_lists_it() {
-    let world = World::new(1);
+/// Writes anew the run from the first segment to `last`, keeping records of even kinds.
+fn keep_even(store: &mut Store, last: SegmentNumber) -> Result<Rewritten, Error> {
+    let run: Vec<_> = store.segments().iter().map(|segment| segment.number).collect();
+    let count = run.iter().position(|number| *number == last).unwrap() + 1;
+    let mut rewriting = store.rewrite(&run[..count])?;
+    let copied = rewriting.copy(|new, _, kind, payload| {
+        if kind.0 % 2 == 0 {
+            let at = new.append(kind, &payload)?;
+            new.index(kind, &at.offset().to_be_bytes())?;
+        }
+        Ok::<_, Error>(())
+    });
+    match copied {
+        Ok(()) => rewriting.finish(),
+        Err(error) => {
+            rewriting.abandon();
+            Err(error)
+        }
+    }
+}
+
+/// Records of every kind, over several segments.
+fn filled(world: &World) -> (Life, Vec<(RecordKind, Bytes)>) {
     let mut life = world.live().unwrap();
-    let first = life.store.append(RecordKind(1), &[1; 700]).unwrap();
-    let second = life.store.append(RecordKind(2), &[2; 700]).unwrap();
-    assert_ne!(first.segment(), second.segment());
-    let run = |store: &mut storage::Store, index| {
-        let _ = store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
-        world.env.disk.stat(Path::new("/data/store/00000001.store")).unwrap().is_some()
+    let records: Vec<_> =
+        (1..=60u8).map(|i| (RecordKind(i), Bytes::from(vec![i; 100 + usize::from(i)]))).collect();
+    for (kind, payload) in &records {
+        life.store.append(*kind, payload).unwrap();
+    }
+    let _ = life.store.checkpoint(checkpoint(1, 1)).unwrap().run().unwrap();
+    (life, records)
+}
+
+fn is_there(world: &World, name: &str) -> bool {
+    world.env.disk.stat(&Path::new("/data/store").join(name)).unwrap().is_some()
+}
+
+/// Space comes back: what is wanted of a run is copied in its order and takes its place; the run can be read until it is
+/// retired, its files go when no kept manifest lists them, and a restart finds the records in the same order.
+#[test]
+fn a_run_is_written_anew_and_its_files_go() {
+    let world = World::new(1);
+    let (mut life, records) = filled(&world);
+    let segments = life.store.segments();
+    let last = segments[segments.len() / 2].number;
+    let place = |store: &Store, kind: u8| {
+        let mut at = None;
+        store
+            .scan(|position, found, _| {
+                if found.0 == kind {
+                    at = Some(position);
+                }
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        at
     };
-    assert!(run(&mut life.store, 1));
-    let before = life.store.reader().disk_bytes();
-    assert!(matches!(life.store.remove_segment(second.segment()), Err(Error::Misuse(_))), "still written to");
-    life.store.remove_segment(first.segment()).unwrap();
-    assert!(matches!(life.store.remove_segment(SegmentNumber(77)), Err(Error::Misuse(_))));
-    assert!(life.store.reader().read(first).is_err());
-    assert!(life.store.reader().disk_bytes() < before - 700);
-    assert!(run(&mut life.store, 2), "the older manifest still lists it");
-    assert!(!run(&mut life.store, 3));
+    let (odd, even) = (place(&life.store, 1).unwrap(), place(&life.store, 2).unwrap());
+    let rewritten = keep_even(&mut life.store, last).unwrap();
+    let replaced = life.store.replace(rewritten).unwrap();
+    let moved = place(&life.store, 2).unwrap();
+    assert_ne!(moved, even);
+    assert_eq!(life.store.reader().read(moved).unwrap(), records[1]);
+    assert_eq!(life.store.reader().read(odd).unwrap(), records[0], "still readable");
+    life.store.retire(&replaced);
+    assert!(life.store.reader().read(odd).is_err());
+    let gone = life.store.segments().iter().map(|s| s.number).collect::<Vec<_>>();
+    assert!(!gone.contains(&last));
+    let first = format!("{:08x}.store", odd.segment().0);
+    let mut is_there_after = |index| {
+        let _ = life.store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
+        is_there(&world, &first)
+    };
+    assert!(is_there_after(2), "the older manifest still lists it");
+    assert!(!is_there_after(3));
+    let (kept, before) = (all_records(&life.store).unwrap(), life.store.segments().len());
+    let expected: Vec<_> = records
+        .iter()
+        .filter(|(kind, _)| kind.0 % 2 == 0 || kept.iter().any(|k| k.0 == *kind))
+        .cloned()
+        .collect();
+    assert_eq!(kept, expected);
+    assert!(kept.len() < records.len() && kept.iter().any(|(kind, _)| kind.0 % 2 == 1));
     drop(life);
     let life = world.live().unwrap();
-    assert_eq!(all_records(&life.store).unwrap(), [(RecordKind(2), Bytes::from_static(&[2; 700]))]);
+    assert_eq!((all_records(&life.store).unwrap(), life.store.segments().len()), (kept, before));
+}
+
+/// A run of which nothing is wanted leaves no file behind.
+#[test]
+fn a_run_without_survivors_goes_whole() {
+    let world = World::new(1);
+    let (mut life, _) = filled(&world);
+    let first = life.store.segments()[0].number;
+    let rewriting = life.store.rewrite(&[first]).unwrap();
+    let replaced = rewriting.finish().and_then(|rewritten| life.store.replace(rewritten)).unwrap();
+    life.store.retire(&replaced);
+    for index in 2..=3 {
+        let _ = life.store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
+    }
+    assert_eq!(world.env.disk.list(Path::new("/data/store")).unwrap().len(), life.store.segments().len());
+    assert!(!all_records(&life.store).unwrap().iter().any(|(kind, _)| kind.0 == 1));
+}
+
+/// A rewriting that was not listed before the process ended is as if it had never been; so is one without space.
+#[test]
+fn an_unlisted_rewriting_never_was() {
+    let world = World::new(1);
+    let (mut life, records) = filled(&world);
+    let last = life.store.segments()[2].number;
+    let used: u64 = world.disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    world.disk.set_capacity(Some(used + 100));
+    let refused = keep_even(&mut life.store, last).unwrap_err();
+    assert!(matches!(refused, Error::NoSpace { .. }), "{refused}");
+    world.disk.set_capacity(None);
+    assert_eq!(all_records(&life.store).unwrap(), records);
+    let _ = keep_even(&mut life.store, last).unwrap();
+    drop(life);
+    let life = world.live().unwrap();
+    assert_eq!(all_records(&life.store).unwrap(), records);
+    assert_eq!(world.env.disk.list(Path::new("/data/store")).unwrap().len(), life.store.segments().len());
+}
+
+/// Only closed segments that follow each other can be written anew: the order of records is the store's meaning.
+#[test]
+fn what_is_no_run_is_refused() {
+    let world = World::new(1);
+    let (mut life, _) = filled(&world);
+    let numbers: Vec<_> = life.store.segments().iter().map(|segment| segment.number).collect();
+    let active = *numbers.last().unwrap();
+    for wrong in
+        [&[][..], &[active], &[numbers[1], numbers[0]], &[numbers[0], numbers[2]], &[SegmentNumber(77)]]
+    {
+        assert!(matches!(life.store.rewrite(wrong), Err(Error::Misuse(_))), "{wrong:?}");
+    }
+    let (first, second) =
+        (keep_even(&mut life.store, numbers[1]).unwrap(), keep_even(&mut life.store, numbers[0]).unwrap());
+    let _ = life.store.replace(first).unwrap();
+    assert!(matches!(life.store.replace(second), Err(Error::Misuse(_))), "its run is gone");
+}
+
+/// What a start reads: indexes where they are, segments where not or where the index is damaged, in the order of records.
+#[test]
+fn a_start_reads_indexes_and_passes_damaged_ones_over() {
+    let world = World::new(1);
+    let (mut life, _) = filled(&world);
+    let numbers: Vec<_> = life.store.segments().iter().map(|segment| segment.number).collect();
+    for number in &numbers[..2] {
+        let indexing = life.store.index(*number).unwrap();
+        let indexed = indexing.write(|_, kind, _| Ok::<_, Error>(vec![kind.0])).unwrap();
+        life.store.put_index(indexed);
+        assert!(matches!(life.store.index(*number), Err(Error::Misuse(_))), "it has one");
+    }
+    let _ = life.store.checkpoint(checkpoint(2, 1)).unwrap().run().unwrap();
+    drop(life);
+    let read = |world: &World| {
+        let life = world.live().unwrap();
+        let (mut kinds, mut indexed, mut passed_over) = (Vec::new(), 0, Vec::new());
+        life.store
+            .replay(
+                |why| passed_over.push(why.to_string()),
+                |replayed| {
+                    kinds.push(match replayed {
+                        Replayed::Record(_, kind, _) => kind.0,
+                        Replayed::Indexed(_, kind, payload) => {
+                            indexed += 1;
+                            assert_eq!(*payload, [kind.0]);
+                            kind.0
+                        }
+                    });
+                    Ok::<_, Error>(())
+                },
+            )
+            .unwrap();
+        assert_eq!(kinds, (1..=60).collect::<Vec<_>>());
+        (indexed, passed_over)
+    };
+    let (whole, none) = read(&world);
+    assert!(whole > 0 && none.is_empty());
+    let index = format!("/data/store/{:08x}.index", numbers[0].0);
+    world.env.disk.open(Path::new(&index)).unwrap().write_at(b"!", 150).unwrap();
+    let (fewer, passed_over) = read(&world);
+    assert!(fewer < whole && passed_over[0].contains(&index), "{passed_over:?}");
+    world.env.disk.remove(Path::new(&index)).unwrap();
+    assert_eq!(read(&world).0, fewer);
 }
 
 /// What only the older manifest lists survives a restart, so that falling back on it works then too.
 #[test]
 fn the_older_manifest_keeps_its_files_over_a_restart() {
     let world = World::new(1);
-    let mut life = world.live().unwrap();
-    let first = life.store.append(RecordKind(1), &[1; 700]).unwrap();
-    life.store.append(RecordKind(2), &[2; 700]).unwrap();
-    let _ = life.store.checkpoint(checkpoint(1, 1)).unwrap().run().unwrap();
-    life.store.remove_segment(first.segment()).unwrap();
+    let (mut life, records) = filled(&world);
+    let last = life.store.segments()[1].number;
+    let rewritten = keep_even(&mut life.store, last).unwrap();
+    let replaced = life.store.replace(rewritten).unwrap();
+    life.store.retire(&replaced);
     let _ = life.store.checkpoint(checkpoint(2, 1)).unwrap().run().unwrap();
     drop(life);
     drop(world.live().unwrap());
@@ -168,12 +329,12 @@ fn the_older_manifest_keeps_its_files_over_a_restart() {
     damaged.env.disk.remove(Path::new("/data/manifest-0000000000000003")).unwrap();
     let life = damaged.live().unwrap();
     assert_eq!(
-        (life.store.last_checkpoint(), all_records(&life.store).unwrap().len()),
-        (checkpoint(1, 1), 2)
+        (life.store.last_checkpoint(), all_records(&life.store).unwrap()),
+        (checkpoint(1, 1), records)
     );
     let mut life = world.live().unwrap();
     let _ = life.store.checkpoint(checkpoint(3, 1)).unwrap().run().unwrap();
-    assert!(world.env.disk.stat(Path::new("/data/store/00000001.store")).unwrap().is_none());
+    assert!(!is_there(&world, "00000001.store"));
 }
 
 /// Positions of removed, discarded or invented places are errors, never another record's bytes or a panic.

@@ -34,7 +34,7 @@ fn numbers(parts: &[(u64, usize)]) -> Vec<u8> {
 }
 
 fn manifest_payload() -> Vec<u8> {
-    let head = numbers(&[(1, 1), (7, 8), (5, 8), (2, 8), (0xabcd, 4)]);
+    let head = numbers(&[(2, 1), (7, 8), (5, 8), (2, 8), (0xabcd, 4)]);
     [
         head,
         numbers(&[(4, 4)]),
@@ -50,7 +50,7 @@ fn open_with(file: &str, bytes: &[u8]) -> Result<(Env, DataDir), Error> {
     let (env, _) = world();
     env.disk.replace(&Path::new(DATA).join(file), bytes)?;
     if !file.starts_with("manifest") {
-        let empty = numbers(&[(1, 1), (1, 8), (0, 8), (0, 8), (0, 4), (0, 4), (0, 4), (1, 4), (0, 4)]);
+        let empty = numbers(&[(2, 1), (1, 8), (0, 8), (0, 8), (0, 4), (0, 4), (0, 4), (1, 4), (0, 4)]);
         let sealed = seal_file(&keyring(), Purpose::Manifest, 1, &empty, &SimRandom::new(9))?;
         env.disk.replace(&Path::new(DATA).join("manifest-0000000000000001"), &sealed)?;
     }
