@@ -13,6 +13,7 @@ mod apply;
 mod apply_membership;
 pub mod auth;
 pub mod changes;
+mod collect;
 pub mod command;
 mod effects_hash;
 mod error;
@@ -32,6 +33,7 @@ mod restore;
 mod shared;
 
 pub use changes::Changes;
+pub use collect::{Collected, Collection, CollectionLimits};
 pub use command::Command;
 pub use effects_hash::{Checkmark, WINDOW_ENTRIES};
 pub use error::{Error, Refusal};

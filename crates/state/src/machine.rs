@@ -1,12 +1,14 @@
 //! The machine: the one writer of the state.
 //!
-//! Owns the store's writer, the last applied entry, what changed, and the queue of physical compaction work. Lives on the
+//! Owns the store's writer, the last applied entry, what changed, the queue of physical compaction work, and where the
+//! collector stands (`collect.rs`). Lives on the
 //! thread that applies; hands out [`Reader`]s to all others. `apply` itself is in `apply.rs`, opening in `restore.rs`.
 //!
 //! Invariants: entries are applied in order, each at most once, across restarts too (the store's consistent index is
 //! where it goes on); after a fatal error the machine refuses everything, above all to make half an entry durable.
 
 use crate::changes::Changes;
+use crate::collect::Collector;
 use crate::error::{Error, Refusal};
 use crate::journal::Journal;
 use crate::lock;
@@ -26,7 +28,9 @@ pub struct Machine {
     pub(crate) journal: Journal,
     pub(crate) changes: Changes,
     pub(crate) compactions: Compactions,
+    pub(crate) collector: Collector,
     applied: (LogIndex, Term),
+    passed_over: Vec<String>,
     /// An entry was begun and not ended: its effects are in part in store and index, and must never become durable.
     broken: bool,
 }
@@ -37,12 +41,15 @@ impl Machine {
     /// # Errors
     /// The store's failure, or a record that is not understood.
     pub fn open(store: Store, value_cache_bytes: u64) -> Result<Self, Error> {
-        let Restored { shared, hash, applied, compacted } = restore::restore(&store, value_cache_bytes)?;
+        let Restored { shared, hash, applied, compacted, passed_over } =
+            restore::restore(&store, value_cache_bytes)?;
         Ok(Self {
             shared: Arc::new(shared),
             journal: Journal { store, hash },
             changes: Changes::default(),
             compactions: Compactions::new(compacted),
+            collector: Collector::default(),
+            passed_over,
             applied,
             broken: false,
         })
@@ -52,6 +59,12 @@ impl Machine {
     #[must_use]
     pub fn reader(&self) -> Reader {
         Reader(self.shared.clone())
+    }
+
+    /// Why indexes of segments were passed over on opening, which took longer for that.
+    #[must_use]
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
     }
 
     /// The last entry that took effect, with its term.
@@ -136,7 +149,7 @@ impl Machine {
         }
     }
 
-    fn check_whole(&self) -> Result<(), Error> {
+    pub(crate) fn check_whole(&self) -> Result<(), Error> {
         if self.broken { Err(Error::Broken) } else { Ok(()) }
     }
 }

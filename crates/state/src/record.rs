@@ -13,6 +13,9 @@
 //! 10 cluster version  string                           11 downgrade   string (empty: none)
 //! ```
 //!
+//! A segment's index has an entry for each record, of the same kind: for a put or a deletion
+//! offset u32 · payload's length u32 · the payload with an empty value; for any other record its payload.
+//!
 //! Invariant: decoding is strict (exact length, known kind); a record that is not understood stops the member.
 
 use crate::command::{Alarm, AlarmKind};
@@ -74,6 +77,33 @@ pub(crate) fn pair_payload(at: ModRevision, pair: &PairView<'_>) -> Vec<u8> {
     pair.encode(&mut out);
     out
 }
+
+/// What the index of a segment says of a record (docs/formats/store.md): for a put or a deletion where it is and how long,
+/// and the record without its value; any other record itself.
+pub(crate) fn index_entry(kind: u8, offset: u64, payload: &[u8]) -> Result<Vec<u8>, Unknown> {
+    let (at, pair) = match Record::decode(kind, payload)? {
+        Record::Put(at, pair) | Record::Deletion(at, pair) => (at, pair),
+        _ => return Ok(payload.to_vec()),
+    };
+    let pair = PairView::decode(pair).map_err(|_| "a pair that is none")?;
+    let number = |number: u64| u32::try_from(number).map_err(|_| "beyond 4 GiB");
+    let bare = pair_payload(at, &PairView { value: &[], ..pair });
+    let mut out = Vec::with_capacity(ENTRY_BYTES + bare.len());
+    out.extend_from_slice(&number(offset)?.to_be_bytes());
+    out.extend_from_slice(&number(payload.len() as u64)?.to_be_bytes());
+    out.extend_from_slice(&bare);
+    Ok(out)
+}
+
+/// Offset and length of the record, and the record without its value, of an index's entry for a put or a deletion.
+pub(crate) fn split_index_entry(entry: &[u8]) -> Result<(u32, u32, &[u8]), Unknown> {
+    let (offset, rest) = entry.split_first_chunk().ok_or("cut short")?;
+    let (bytes, rest) = rest.split_first_chunk().ok_or("cut short")?;
+    Ok((u32::from_be_bytes(*offset), u32::from_be_bytes(*bytes), rest))
+}
+
+/// Bytes of an index's entry before the record.
+const ENTRY_BYTES: usize = 8;
 
 /// Why a record is not understood.
 pub(crate) type Unknown = &'static str;
@@ -312,6 +342,27 @@ mod tests {
             let (kind, bytes) = record.encode();
             assert_eq!(Record::decode(kind, &bytes).unwrap(), record);
         }
+    }
+
+    /// An index's entry gives back what a start needs: everything but the value.
+    #[test]
+    fn an_index_entry_is_the_record_without_its_value() {
+        let at = ModRevision::new(Revision(9), 2);
+        let pair = PairView {
+            key: b"key",
+            value: b"value",
+            mod_revision: Revision(9),
+            version: 3,
+            ..PairView::default()
+        };
+        let payload = pair_payload(at, &pair);
+        let entry = index_entry(PUT, 4711, &payload).unwrap();
+        let (offset, bytes, bare) = split_index_entry(&entry).unwrap();
+        assert_eq!((offset, bytes as usize), (4711, payload.len()));
+        assert_eq!(bare, pair_payload(at, &PairView { value: b"", ..pair }));
+        let gone = index_entry(LEASE_GONE, 4711, &5i64.to_be_bytes()).unwrap();
+        assert_eq!(gone, 5i64.to_be_bytes());
+        assert!(index_entry(200, 1, b"").is_err() && split_index_entry(&entry[..7]).is_err());
     }
 
     /// A record cut anywhere, or with bytes too many, is refused (pairs are checked by their own decoder).

@@ -12,14 +12,13 @@ use crate::mvcc::KeySpace;
 use crate::mvcc::horizon::{Horizon, NEVER_COMPACTED};
 use crate::mvcc::index::{Cursor, Index};
 use crate::mvcc::values::{Values, damaged};
-use crate::mvcc::versions::Version;
+use crate::mvcc::versions::{Version, Versions};
 use crate::pair::PairView;
-use crate::record::Record;
+use crate::record::{self, DELETION, PUT, Record};
 use crate::shared::Shared;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
-use storage::{Position, Store};
+use storage::{Position, Replayed, SegmentNumber, Store};
 use types::{LeaseId, LogIndex, ModRevision, Revision, Term};
 
 /// The state of a store.
@@ -28,12 +27,21 @@ pub(crate) struct Restored {
     pub(crate) hash: EffectsHash,
     pub(crate) applied: (LogIndex, Term),
     pub(crate) compacted: Revision,
+    /// Indexes of segments that could not be read, and why.
+    pub(crate) passed_over: Vec<String>,
 }
 
 /// Rebuilds the state.
 pub(crate) fn restore(store: &Store, value_cache_bytes: u64) -> Result<Restored, Error> {
     let mut replay = Replay::new();
-    store.scan(|position, kind, payload| replay.record(position, kind.0, &payload))?;
+    let mut passed_over = Vec::new();
+    store.replay(
+        |why| passed_over.push(why.to_string()),
+        |replayed| match replayed {
+            Replayed::Record(at, kind, payload) => replay.record(at, kind.0, payload.len(), &payload),
+            Replayed::Indexed(segment, kind, entry) => replay.entry(segment, kind.0, &entry),
+        },
+    )?;
     let checkpoint = store.last_checkpoint();
     let hash = match checkpoint.meta.as_ref() {
         [] => EffectsHash::default(),
@@ -45,7 +53,8 @@ pub(crate) fn restore(store: &Store, value_cache_bytes: u64) -> Result<Restored,
     let compacted = replay.compacted;
     let values = Values::new(store.reader(), value_cache_bytes);
     let shared = replay.finish(values, &hash);
-    Ok(Restored { shared, hash, applied: (checkpoint.consistent_index, checkpoint.term), compacted })
+    let applied = (checkpoint.consistent_index, checkpoint.term);
+    Ok(Restored { shared, hash, applied, compacted, passed_over })
 }
 
 struct Replay {
@@ -72,11 +81,30 @@ impl Replay {
         }
     }
 
-    fn record(&mut self, position: Position, kind: u8, payload: &Bytes) -> Result<(), Error> {
+    /// An entry of a segment's index.
+    fn entry(&mut self, segment: SegmentNumber, kind: u8, entry: &[u8]) -> Result<(), Error> {
+        if kind != PUT && kind != DELETION {
+            return self.record(Position::new(segment, 0), kind, entry.len(), entry);
+        }
+        let split = record::split_index_entry(entry);
+        let (offset, bytes, bare) = split.map_err(|what| damaged(Position::new(segment, 0), what))?;
+        self.record(Position::new(segment, offset), kind, bytes as usize, bare)
+    }
+
+    /// A record of `bytes` bytes, perhaps without its value.
+    fn record(&mut self, position: Position, kind: u8, bytes: usize, payload: &[u8]) -> Result<(), Error> {
         match Record::decode(kind, payload).map_err(|what| damaged(position, what))? {
             Record::Put(at, pair) => {
-                let version = self.version(position, at, payload)?;
+                let version = self.version(position, at, bytes)?;
                 let pair = PairView::decode(pair)?;
+                if self
+                    .index
+                    .get(pair.key)
+                    .and_then(Versions::created)
+                    .is_some_and(|c| c != pair.create_revision)
+                {
+                    return Err(damaged(position, "a pair that was created while its key was there"));
+                }
                 let (created, number) = (pair.create_revision, pair.version);
                 self.index.restore(
                     pair.key,
@@ -90,7 +118,7 @@ impl Replay {
                 }
             }
             Record::Deletion(at, pair) => {
-                let version = self.version(position, at, payload)?;
+                let version = self.version(position, at, bytes)?;
                 let pair = PairView::decode(pair)?;
                 self.index.restore(pair.key, |versions| versions.restore_end(version), version);
                 self.named.remove(pair.key);
@@ -110,12 +138,12 @@ impl Replay {
         Ok(())
     }
 
-    fn version(&mut self, position: Position, at: ModRevision, payload: &Bytes) -> Result<Version, Error> {
+    fn version(&mut self, position: Position, at: ModRevision, bytes: usize) -> Result<Version, Error> {
         if at <= self.last {
             return Err(damaged(position, "revisions go backwards"));
         }
         self.last = at;
-        Ok(Version { at, position, bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX) })
+        Ok(Version { at, position, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) })
     }
 
     fn finish(mut self, values: Values, hash: &EffectsHash) -> Shared {

@@ -21,7 +21,7 @@ pub use dir::{DataDir, Found, Keys};
 pub use error::Error;
 pub use freshness::{Freshness, FreshnessMark, Mark};
 pub use log::{Log, LogBatch, LogOptions, LogPosition, LogReader, LogWriter, Recovered, TornTail};
-pub use seal::{Identity, KeyFile, KeyId, KeyProvider};
+pub use seal::{Identity, KeyFile, KeyId, KeyProvider, RECORD_OVERHEAD};
 pub use store::{
     Checkpoint, Durable, Indexed, Indexing, PendingCheckpoint, Position, RecordKind, Replaced, Replayed,
     Rewriting, Rewritten, SegmentNumber, SegmentUse, Store, StoreOptions, StoreReader,

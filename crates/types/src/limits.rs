@@ -85,3 +85,11 @@ pub const SNAPSHOT_CHUNK_BYTES: usize = 32 * 1024;
 pub const SNAPSHOT_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Snapshots made or sent at the same time; a further one is refused, as each lies in memory.
 pub const SNAPSHOTS_AT_ONCE_MAX: usize = 2;
+/// Dead bytes in the store that are suffered, whatever is live: less is not worth a pass.
+pub const COLLECTION_GARBAGE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// Dead bytes in the store that are suffered beyond that, in hundredths of the live ones.
+pub const COLLECTION_GARBAGE_PERCENT: u64 = 50;
+/// Kept bytes from which on one piece of a collection is large enough.
+pub const COLLECTION_PIECE_BYTES: u64 = 32 * 1024 * 1024;
+/// Segments in one piece of a collection.
+pub const COLLECTION_SEGMENTS_MAX: usize = 16;

@@ -59,6 +59,11 @@ impl Compactions {
         self.done
     }
 
+    /// Whether no compaction is under way: one that is may have noted where records are.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Queues the physical work of a compaction. As in etcd its hash is remembered only when the one before was done.
     pub(crate) fn schedule(&mut self, to: Revision, previous: Revision) {
         let hashed = self.queue.is_empty() && to > Revision::ZERO;

@@ -23,7 +23,15 @@ struct State {
     compacted: Revision,
     /// How many pins stand, by the compacted revision they were made under.
     pins: BTreeMap<Revision, usize>,
+    /// How often records moved to another place.
+    move_number: u64,
+    /// How many pins stand, by the move after which they were made.
+    pins_by_move: BTreeMap<u64, usize>,
 }
+
+/// A moment at which records moved to another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Move(u64);
 
 /// What was readable at one moment; what was then stays while this lives.
 pub(crate) struct Pin<'a> {
@@ -32,11 +40,18 @@ pub(crate) struct Pin<'a> {
     pub(crate) current: Revision,
     /// The oldest readable revision.
     pub(crate) compacted: Revision,
+    made_after: u64,
 }
 
 impl Horizon {
     pub(crate) fn new(current: Revision, compacted: Revision) -> Self {
-        Self(Mutex::new(State { current, compacted, pins: BTreeMap::new() }))
+        Self(Mutex::new(State {
+            current,
+            compacted,
+            pins: BTreeMap::new(),
+            move_number: 0,
+            pins_by_move: BTreeMap::new(),
+        }))
     }
 
     /// The latest revision.
@@ -71,9 +86,22 @@ impl Horizon {
     /// What is readable now.
     pub(crate) fn pin(&self) -> Pin<'_> {
         let mut state = lock::lock(&self.0);
-        let compacted = state.compacted;
+        let (compacted, made_after) = (state.compacted, state.move_number);
         *state.pins.entry(compacted).or_default() += 1;
-        Pin { horizon: self, current: state.current, compacted }
+        *state.pins_by_move.entry(made_after).or_default() += 1;
+        Pin { horizon: self, current: state.current, compacted, made_after }
+    }
+
+    /// Notes that records have moved: who pins from now on finds them only at their new places.
+    pub(crate) fn moved(&self) -> Move {
+        let mut state = lock::lock(&self.0);
+        state.move_number += 1;
+        Move(state.move_number)
+    }
+
+    /// Whether nobody may still look at the places from before a move.
+    pub(crate) fn is_unread_before(&self, Move(number): Move) -> bool {
+        lock::lock(&self.0).pins_by_move.first_key_value().is_none_or(|(oldest, _)| *oldest >= number)
     }
 
     /// Whether nobody reads what a compaction at `compacted` removes.
@@ -85,11 +113,16 @@ impl Horizon {
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
         let mut state = lock::lock(&self.horizon.0);
-        if let Some(count) = state.pins.get_mut(&self.compacted) {
-            *count -= 1;
-            if *count == 0 {
-                state.pins.remove(&self.compacted);
-            }
+        release(&mut state.pins, self.compacted);
+        release(&mut state.pins_by_move, self.made_after);
+    }
+}
+
+fn release<K: Ord>(pins: &mut BTreeMap<K, usize>, under: K) {
+    if let Some(count) = pins.get_mut(&under) {
+        *count -= 1;
+        if *count == 0 {
+            pins.remove(&under);
         }
     }
 }
@@ -112,6 +145,21 @@ mod tests {
         assert!(!horizon.is_unread_below(Revision(6)));
         drop(new);
         assert!(horizon.is_unread_below(Revision(6)));
+    }
+
+    /// The place a record was copied from can be let go only when every reader that may have looked it up before is done.
+    #[test]
+    fn old_places_wait_for_older_pins_only() {
+        let horizon = Horizon::new(Revision(10), NEVER_COMPACTED);
+        let old = horizon.pin();
+        let moved = horizon.moved();
+        let new = horizon.pin();
+        assert!(!horizon.is_unread_before(moved));
+        drop(old);
+        assert!(horizon.is_unread_before(moved));
+        assert!(!horizon.is_unread_before(horizon.moved()));
+        drop(new);
+        assert!(horizon.is_unread_before(horizon.moved()));
     }
 
     /// etcd refuses a compaction at or below the last, and beyond the present; 0 is allowed once, on a store never compacted.

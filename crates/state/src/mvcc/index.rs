@@ -1,7 +1,7 @@
 //! The index: keys in byte order, each with its kept versions, and the history in revision order.
 //!
-//! Owns the `BTreeMap`, the queue of changes that watchers catch up from, and the accounts (live keys, live bytes). One
-//! writer changes it; readers look at it in pages of [`INDEX_PAGE_KEYS`] under a shared lock.
+//! Owns the `BTreeMap`, the queue of changes that watchers catch up from, and the accounts (live keys, live bytes, what is
+//! kept of each segment). One writer changes it, but for the places of records that the collector has copied; readers look at it in pages of [`INDEX_PAGE_KEYS`] under a shared lock.
 //!
 //! Invariants: history ascends by revision and holds every change above the last finished compaction; the live bytes are
 //! the sum over all kept versions.
@@ -9,7 +9,7 @@
 use super::versions::{Version, Versions};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Bound, ControlFlow};
-use storage::Position;
+use storage::{Position, RECORD_OVERHEAD, SegmentNumber};
 use types::limits::INDEX_PAGE_KEYS;
 use types::{KeyRange, ModRevision, RangeEnd, Revision};
 
@@ -27,6 +27,23 @@ pub(crate) struct Index {
     history: VecDeque<Change>,
     live_keys: u64,
     live_bytes: u64,
+    /// Bytes on disk of the kept records of each segment.
+    kept_bytes: BTreeMap<SegmentNumber, u64>,
+}
+
+/// What a version's record takes on disk.
+fn disk_bytes(version: Version) -> u64 {
+    u64::from(version.bytes).saturating_add(RECORD_OVERHEAD as u64)
+}
+
+fn forget(kept_bytes: &mut BTreeMap<SegmentNumber, u64>, version: Version) {
+    let segment = version.position.segment();
+    if let Some(kept) = kept_bytes.get_mut(&segment) {
+        *kept = kept.saturating_sub(disk_bytes(version));
+        if *kept == 0 {
+            kept_bytes.remove(&segment);
+        }
+    }
 }
 
 /// Where a walk over keys goes on.
@@ -114,6 +131,34 @@ impl Index {
     fn record(&mut self, version: Version) {
         self.history.push_back(Change { at: version.at, position: version.position });
         self.live_bytes += u64::from(version.bytes);
+        *self.kept_bytes.entry(version.position.segment()).or_default() += disk_bytes(version);
+    }
+
+    /// Whether a version is kept: for readers of its key, or for watchers that catch up.
+    pub(crate) fn keeps(&self, key: &[u8], at: ModRevision) -> bool {
+        self.keys.get(key).is_some_and(|versions| versions.exactly(at).is_some())
+            || self.place_in_history(at).is_some()
+    }
+
+    /// Says where the record of a version is from now on, if the version is still there.
+    pub(crate) fn relocate(&mut self, key: &[u8], at: ModRevision, to: Position) {
+        if let Some(before) = self.keys.get_mut(key).and_then(|versions| versions.relocate(at, to)) {
+            forget(&mut self.kept_bytes, before);
+            *self.kept_bytes.entry(to.segment()).or_default() += disk_bytes(before);
+        }
+        let place = self.place_in_history(at);
+        if let Some(change) = place.and_then(|place| self.history.get_mut(place)) {
+            change.position = to;
+        }
+    }
+
+    fn place_in_history(&self, at: ModRevision) -> Option<usize> {
+        self.history.binary_search_by_key(&at, |change| change.at).ok()
+    }
+
+    /// Bytes on disk of a segment's records that are kept.
+    pub(crate) fn kept_bytes(&self, segment: SegmentNumber) -> u64 {
+        self.kept_bytes.get(&segment).copied().unwrap_or(0)
     }
 
     /// One page of keys of `range` from `cursor` on; where to go on, or `None` when the range is exhausted or `visit`
@@ -157,10 +202,12 @@ impl Index {
         let mut emptied = Vec::new();
         let mut last = None;
         let mut bytes = 0;
+        let kept_bytes = &mut self.kept_bytes;
         let page = self.keys.range_mut::<[u8], _>((cursor.bound(), Bound::Unbounded)).take(INDEX_PAGE_KEYS);
         for (key, versions) in page {
             versions.compact(compacted, |version| {
                 bytes += u64::from(version.bytes);
+                forget(kept_bytes, version);
                 gone(version);
             });
             if versions.is_empty() {

@@ -68,12 +68,36 @@ impl Versions {
         open.ended = true;
     }
 
-    /// Adds a write read back from the store, whose predecessors may have been compacted.
+    /// Adds a write read back from the store, some of whose predecessors may be gone.
     pub(crate) fn restore_put(&mut self, version: Version, created: Revision, number: i64) {
-        match self.generations.last() {
-            Some(open) if !open.ended => self.put(version),
+        match self.generations.last_mut() {
+            Some(open) if !open.ended => {
+                open.versions.push(version);
+                open.number = number;
+            }
             _ => self.generations.push(Generation::new(created, number, version)),
         }
+    }
+
+    /// When the living key was created.
+    pub(crate) fn created(&self) -> Option<Revision> {
+        self.generations.last().filter(|last| !last.ended).map(|open| open.created)
+    }
+
+    /// The version written at a revision.
+    pub(crate) fn exactly(&self, at: ModRevision) -> Option<Version> {
+        self.generations.iter().find_map(|g| g.place_of(at).and_then(|place| g.versions.get(place))).copied()
+    }
+
+    /// Says where the record of a version is from now on; answers where it was.
+    pub(crate) fn relocate(&mut self, at: ModRevision, to: Position) -> Option<Version> {
+        let moved = self.generations.iter_mut().find_map(|g| {
+            let place = g.place_of(at)?;
+            g.versions.get_mut(place)
+        })?;
+        let before = *moved;
+        moved.position = to;
+        Some(before)
     }
 
     /// Adds a deletion read back from the store, whose predecessors may have been compacted.
@@ -156,6 +180,10 @@ impl Generation {
     fn push(&mut self, version: Version) {
         self.versions.push(version);
         self.number = self.number.saturating_add(1);
+    }
+
+    fn place_of(&self, at: ModRevision) -> Option<usize> {
+        self.versions.binary_search_by_key(&at, |version| version.at).ok()
     }
 
     fn first(&self) -> Revision {
@@ -256,6 +284,22 @@ mod tests {
         }
     }
 
+    /// A record that was copied is found at its new place, and no other version is touched.
+    #[test]
+    fn a_version_moves_alone() {
+        let mut versions = sample();
+        let to = Position::from_bits(77);
+        let before = versions.relocate(ModRevision::new(Revision(8), 1), to).unwrap();
+        assert_eq!(before, version(8, 1));
+        assert_eq!(
+            versions.exactly(ModRevision::new(Revision(8), 1)),
+            Some(Version { position: to, ..before })
+        );
+        assert!(versions.relocate(ModRevision::new(Revision(5), 0), to).is_none());
+        let moved = versions.left_after(Revision(-1)).filter(|(v, _)| v.position == to).count();
+        assert_eq!(moved, 1);
+    }
+
     /// A key whose first versions are compacted and gone from the store comes back with its creation and number.
     #[test]
     fn a_key_is_restored_from_its_oldest_kept_version() {
@@ -266,6 +310,12 @@ mod tests {
         assert_eq!((found.created, found.number), (Revision(2), 3));
         versions.restore_end(version(6, 0));
         assert!(!versions.is_live());
+
+        let mut gappy = Versions::default();
+        gappy.restore_put(version(4, 0), Revision(2), 2);
+        gappy.restore_put(version(9, 0), Revision(2), 6);
+        let found = gappy.at(Revision(9)).unwrap();
+        assert_eq!((found.created, found.number), (Revision(2), 6), "what lay between was collected");
 
         let mut ended = Versions::default();
         ended.restore_end(version(6, 0));

@@ -7,7 +7,7 @@ use storage::{DataDir, Identity, KeyFile, Keys, Store, StoreOptions};
 use types::{ClusterId, MemberId};
 
 /// Small, so that a test's records span many segments.
-const SEGMENT_BYTES: u64 = 64 * 1024;
+const SEGMENT_BYTES: u64 = 1024;
 
 pub(crate) struct Home {
     env: Env,

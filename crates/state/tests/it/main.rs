@@ -3,6 +3,7 @@
 
 mod accesses;
 mod answers;
+mod collect;
 mod concurrent;
 mod hashkv;
 mod home;

@@ -1,7 +1,7 @@
 //! Random histories against a naive model: a full copy of the key space for every revision.
 //!
 //! The model knows nothing of indexes, generations, records or pages; it only knows what etcd promises. Crashes,
-//! checkpoints and sweeps happen in between and must not show.
+//! checkpoints, sweeps and collections happen in between and must not show.
 
 use crate::rig::{Rig, key, keys_of};
 use bytes::Bytes;
@@ -307,6 +307,8 @@ enum Act {
     CompactBack(i64),
     Query(RangeQuery),
     Sweep(usize),
+    /// Pieces of a collection.
+    Collect(usize),
     Checkpoint,
     /// A checkpoint that the power cut comes before.
     CheckpointNeverRun,
@@ -414,6 +416,7 @@ fn an_act() -> impl Strategy<Value = Act> {
         1 => (1..4i64).prop_map(|id| Act::Apply(Command::LeaseRevoke(LeaseId(id)))),
         8 => a_query().prop_map(Act::Query),
         3 => (1..2000usize).prop_map(Act::Sweep),
+        3 => (1..4usize).prop_map(Act::Collect),
         1 => Just(Act::Checkpoint),
         1 => Just(Act::CheckpointNeverRun),
         1 => Just(Act::Crash),
@@ -484,6 +487,7 @@ proptest! {
                     prop_assert_eq!(refused(rig.reader().range(&query)), expected);
                 }
                 Act::Sweep(budget) => drop(rig.machine.compact_step(budget).unwrap()),
+                Act::Collect(pieces) => drop((0..pieces).take_while(|_| rig.collect()).count()),
                 Act::Checkpoint => rig.checkpoint(),
                 Act::CheckpointNeverRun => drop(rig.machine.checkpoint(Bytes::new()).unwrap()),
                 Act::Crash => rig.crash(),
@@ -491,6 +495,8 @@ proptest! {
         }
         compare_everything(&rig, &model);
         rig.sweep();
+        compare_everything(&rig, &model);
+        while rig.collect() {}
         compare_everything(&rig, &model);
         rig.checkpoint();
         rig.crash();

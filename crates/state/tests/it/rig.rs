@@ -5,10 +5,13 @@ use bytes::Bytes;
 use state::command::*;
 use state::outcome::*;
 use state::query::*;
-use state::{Machine, Reader, Refusal, Sweep};
+use state::{CollectionLimits, Machine, Reader, Refusal, Sweep};
 use types::{Key, KeyRange, LeaseId, LogIndex, Revision, Term};
 
 const CACHE_BYTES: u64 = 4096;
+/// Collects for a single dead byte, a segment or two at a time.
+pub(crate) const EAGER: CollectionLimits =
+    CollectionLimits { garbage_bytes_min: 0, garbage_percent: 0, piece_bytes: 600 };
 
 pub(crate) struct Rig {
     pub(crate) machine: Machine,
@@ -85,6 +88,14 @@ impl Rig {
 
     pub(crate) fn sweep(&mut self) {
         while self.machine.compact_step(3).unwrap() == Sweep::More {}
+    }
+
+    /// One piece of a collection, however little there is to gain; whether one was due.
+    pub(crate) fn collect(&mut self) -> bool {
+        let Some(collection) = self.machine.collect(EAGER).unwrap() else { return false };
+        let collected = collection.run(|_| {}).unwrap();
+        self.machine.collected(collected).unwrap();
+        true
     }
 
     /// The keys of a query's answer, in its order.

@@ -35,13 +35,15 @@ pub struct RecordKind(pub u8);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentNumber(pub u32);
 
-/// Where a record is: its segment and its place in it. Grows with every append. The default is where no record ever is.
+/// Where a record is: its segment and its place in it. The default is where no record ever is.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(u64);
 
 impl Position {
-    fn new(segment: u32, offset: u32) -> Self {
-        Self(u64::from(segment) << 32 | u64::from(offset))
+    /// The place in a segment.
+    #[must_use]
+    pub fn new(segment: SegmentNumber, offset: u32) -> Self {
+        Self(u64::from(segment.0) << 32 | u64::from(offset))
     }
 
     /// Its eight bytes, for whoever keeps many.

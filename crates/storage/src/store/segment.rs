@@ -2,7 +2,7 @@
 //!
 //! The buffer's lock is held for one record, or for one large write; readers need it only for what is not written yet.
 
-use super::{Position, RecordKind};
+use super::{Position, RecordKind, SegmentNumber};
 use crate::dir::Dir;
 use crate::file::{Scan, SegmentFile, Step};
 use crate::{Error, names};
@@ -66,7 +66,7 @@ impl Segment {
             self.write(&mut buffer)?;
         }
         let at = u32::try_from(at).map_err(|_| Error::Misuse("a segment beyond 4 GiB".to_owned()))?;
-        Ok(Position::new(self.number, at))
+        Ok(Position::new(SegmentNumber(self.number), at))
     }
 
     /// Seals the end.
@@ -148,7 +148,7 @@ impl Segment {
             match scan.step()? {
                 Step::Record(at, kind, payload) => {
                     let at = u32::try_from(at).map_err(|_| self.file.damaged(at, "a record beyond 4 GiB"))?;
-                    visit(Position::new(self.number, at), RecordKind(kind), payload)?;
+                    visit(Position::new(SegmentNumber(self.number), at), RecordKind(kind), payload)?;
                 }
                 Step::End => {}
                 Step::Limit if scan.extent() == *extent => return Ok(()),

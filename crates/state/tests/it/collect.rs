@@ -1,0 +1,172 @@
+//! Giving space back: what must stay stays, what may go goes, and nobody who reads meanwhile notices.
+
+use crate::rig::{EAGER, Rig, get};
+use state::command::*;
+use state::{CollectionLimits, Error};
+use types::{LeaseId, MemberId, Revision};
+
+/// Puts until `count` further segments are closed.
+fn fill(rig: &mut Rig, name: &str, count: usize) {
+    for i in 0..count * 8 {
+        rig.put(&format!("{name}{i}"), &"x".repeat(60));
+    }
+}
+
+fn collect_all(rig: &mut Rig) -> usize {
+    std::iter::repeat_with(|| rig.collect()).take_while(|more| *more).count()
+}
+
+fn disk_bytes(rig: &Rig) -> u64 {
+    rig.reader().sizes().disk_bytes
+}
+
+/// What is overwritten and compacted gives its space back, deletions too: the store would grow for ever otherwise.
+#[test]
+fn space_comes_back() {
+    let mut rig = Rig::new();
+    for round in 0..50 {
+        for i in 0..20 {
+            rig.put(&format!("k{i}"), &format!("{round} {}", "v".repeat(100)));
+        }
+        for i in 0..20 {
+            rig.put(&format!("gone{i} {round}"), "x");
+            rig.delete(&format!("gone{i} {round}"));
+        }
+        rig.compact(rig.revision()).unwrap();
+        rig.sweep();
+        collect_all(&mut rig);
+        rig.checkpoint();
+        let live = rig.reader().sizes().live_bytes;
+        assert!(disk_bytes(&rig) < 3 * live + 6 * 1024, "{} for {live} in round {round}", disk_bytes(&rig));
+    }
+    let before = rig.dump(0);
+    rig.crash();
+    assert_eq!(rig.dump(0), before);
+}
+
+/// A key that was deleted must not come back: its deletion stays on disk as long as an older segment may hold the key. Here
+/// the older segment is copied while the key can still be read, and the deletion comes up after it cannot.
+#[test]
+fn a_deleted_key_stays_deleted() {
+    let mut rig = Rig::new();
+    rig.put("key", "value");
+    fill(&mut rig, "a", 3);
+    rig.delete("key");
+    fill(&mut rig, "b", 6);
+    rig.compact(2).unwrap();
+    rig.sweep();
+    assert!(rig.collect(), "the first piece holds the key");
+    rig.compact(rig.revision()).unwrap();
+    rig.sweep();
+    collect_all(&mut rig);
+    rig.checkpoint();
+    rig.crash();
+    assert!(rig.keys(&get("key", "")).is_empty(), "the deletion was left out, and the key is back");
+}
+
+/// Whoever looked up where records are before they moved finds them there, until he is done.
+#[test]
+fn a_reader_keeps_what_it_looks_at() {
+    let mut rig = Rig::new();
+    fill(&mut rig, "a", 12);
+    rig.compact(rig.revision() - 30).unwrap();
+    rig.sweep();
+    let reader = rig.reader();
+    let (mut copied, mut collected) = (0, 0);
+    reader
+        .copy(|_, _, _| {
+            copied += 1;
+            collected += usize::from(rig.collect());
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    assert!(copied > 90 && collected > 2, "{copied} {collected}");
+    let held = disk_bytes(&rig);
+    rig.collect();
+    assert!(disk_bytes(&rig) < held, "released when the copy was done");
+}
+
+/// Leases, alarms, members and versions have no key and survive nonetheless; what was revoked or cleared stays so.
+#[test]
+fn facts_survive() {
+    let mut rig = Rig::new();
+    let alarm = |action| {
+        Command::Alarm(AlarmChange { action, alarm: Alarm { member: MemberId(2), kind: AlarmKind::Corrupt } })
+    };
+    rig.apply(Command::ClusterVersionSet("3.7.0".to_owned())).unwrap();
+    rig.apply(alarm(AlarmAction::Raise)).unwrap();
+    rig.apply(alarm(AlarmAction::Clear)).unwrap();
+    let no_space = Alarm { member: MemberId(2), kind: AlarmKind::NoSpace };
+    for id in 1..40 {
+        rig.grant(id);
+        if id % 2 == 0 {
+            rig.apply(Command::LeaseRevoke(LeaseId(id))).unwrap();
+        }
+    }
+    let remaining = vec![LeaseRemaining { id: LeaseId(1), remaining_seconds: 17 }];
+    rig.apply(Command::LeaseCheckpoint(remaining)).unwrap();
+    rig.apply(Command::Alarm(AlarmChange { action: AlarmAction::Raise, alarm: no_space })).unwrap();
+    rig.apply(Command::Alarm(AlarmChange { action: AlarmAction::Clear, alarm: no_space })).unwrap();
+    fill(&mut rig, "a", 4);
+    rig.apply(Command::Alarm(AlarmChange { action: AlarmAction::Raise, alarm: no_space })).unwrap();
+    let facts = |rig: &Rig| {
+        let reader = rig.reader();
+        let version = reader.membership().cluster_version().map(str::to_owned);
+        (reader.leases(), reader.alarms(AlarmKind::None), version)
+    };
+    let before = facts(&rig);
+    assert_eq!(before.0.len(), 20);
+    for _ in 0..3 {
+        assert!(collect_all(&mut rig) > 0);
+        rig.checkpoint();
+        rig.crash();
+        assert_eq!(facts(&rig), before);
+    }
+}
+
+/// Without space nothing is collected and nothing is lost; with space the next pass does it all.
+#[test]
+fn a_full_disk_only_puts_it_off() {
+    let mut rig = Rig::new();
+    fill(&mut rig, "a", 10);
+    fill(&mut rig, "a", 10);
+    rig.compact(rig.revision()).unwrap();
+    rig.sweep();
+    rig.checkpoint();
+    let (before, dump) = (disk_bytes(&rig), rig.dump(0));
+    let used: u64 = rig.home.disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    rig.home.disk.set_capacity(Some(used + 300));
+    for _ in 0..3 {
+        let collection = rig.machine.collect(EAGER).unwrap();
+        let collected = collection.and_then(|collection| collection.run(|_| {}).unwrap());
+        assert!(collected.is_none());
+        rig.machine.collected(collected).unwrap();
+    }
+    assert_eq!((disk_bytes(&rig), rig.dump(0)), (before, dump.clone()));
+    rig.home.disk.set_capacity(None);
+    collect_all(&mut rig);
+    assert!(disk_bytes(&rig) < before * 2 / 3);
+    rig.checkpoint();
+    rig.crash();
+    assert_eq!(rig.dump(0), dump);
+}
+
+/// A pass is due only when there is enough to gain, and one that gained nothing is not begun again for the same garbage.
+#[test]
+fn a_pass_begins_when_it_is_worth_it() {
+    let mut rig = Rig::new();
+    fill(&mut rig, "a", 20);
+    assert!(rig.machine.collect(CollectionLimits::default()).unwrap().is_none());
+    let some = CollectionLimits { garbage_bytes_min: 8192, ..EAGER };
+    assert!(rig.machine.collect(some).unwrap().is_none(), "nothing is dead yet");
+    fill(&mut rig, "a", 20);
+    rig.compact(rig.revision()).unwrap();
+    rig.sweep();
+    assert!(rig.machine.collect(some).unwrap().is_some());
+    assert!(rig.machine.collect(some).unwrap().is_none(), "one piece at a time");
+    rig.machine.collected(None).unwrap();
+    collect_all(&mut rig);
+    assert!(rig.machine.collect(EAGER).unwrap().is_none());
+    assert_eq!(rig.reader().range(&get("a0", "")).unwrap().pairs.len(), 1);
+    assert!(rig.reader().compacted() > Revision(1));
+}
