@@ -1,9 +1,8 @@
 //! Giving space back: what is still wanted of the store's oldest segments is copied, the rest goes.
 //!
 //! Owns the decision when a pass over the segments is due and what of a segment is wanted. A pass goes through all closed
-//! segments from the oldest on, a few at a time: [`Machine::collect`] begins one such piece on the machine's thread,
-//! [`Collection::run`] copies it on any thread (reading and writing as fast as its caller lets it), and
-//! [`Machine::collected`] puts the copy in its place. Reads, writes and checkpoints go on meanwhile.
+//! segments from the oldest on, a few at a time: the machine begins one such piece as a
+//! chore (`chore.rs`), any thread copies it as fast as it is let, and the machine puts the copy in its place. Reads, writes and checkpoints go on meanwhile.
 //!
 //! Invariants:
 //! - what a restart finds is the same before and after: a record is left out only when a newer one, further on, says all
@@ -56,8 +55,6 @@ impl Default for CollectionLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pass: Option<Pass>,
-    /// A piece is being copied.
-    is_copying: bool,
     /// Garbage that the last pass left behind.
     left: u64,
     /// Segments to let go once nobody looks at them.
@@ -73,7 +70,7 @@ struct Pass {
 }
 
 /// A piece of a pass, to be run by any thread.
-pub struct Collection {
+pub(crate) struct Collection {
     shared: Arc<Shared>,
     rewriting: Rewriting,
     swept: Revision,
@@ -81,8 +78,7 @@ pub struct Collection {
 }
 
 /// A piece that was copied, to be given back to the machine.
-#[must_use = "the space comes back when the machine hears of it"]
-pub struct Collected {
+pub(crate) struct Collected {
     rewritten: Rewritten,
 }
 
@@ -95,16 +91,9 @@ struct Moves {
 }
 
 impl Machine {
-    /// Begins the next piece of a pass, if one is due; at most one is under way. Also lets go of what earlier ones replaced.
-    ///
-    /// # Errors
-    /// The store's failure; without space nothing begins.
-    pub fn collect(&mut self, limits: CollectionLimits) -> Result<Option<Collection>, Error> {
-        self.check_whole()?;
+    /// Begins the next piece of a pass, if one is due. Also lets go of what earlier ones replaced.
+    pub(crate) fn collect(&mut self, limits: CollectionLimits) -> Result<Option<Collection>, Error> {
         self.retire();
-        if self.collector.is_copying {
-            return Ok(None);
-        }
         let segments = self.journal.store.segments();
         let closed: Vec<_> = segments.iter().filter(|segment| !segment.is_active).collect();
         if self.collector.pass.is_none() && self.is_pass_due(&closed, limits) {
@@ -123,13 +112,8 @@ impl Machine {
         }
         match self.journal.store.rewrite(&piece) {
             Ok(rewriting) => {
-                self.collector.is_copying = true;
-                Ok(Some(Collection {
-                    shared: self.shared.clone(),
-                    rewriting,
-                    swept,
-                    moves: Moves::default(),
-                }))
+                let (shared, moves) = (self.shared.clone(), Moves::default());
+                Ok(Some(Collection { shared, rewriting, swept, moves }))
             }
             Err(storage::Error::NoSpace { .. }) => {
                 self.collector.pass = None;
@@ -140,12 +124,7 @@ impl Machine {
     }
 
     /// Puts a piece that was copied in its place; `None` for one that found no space, which ends the pass.
-    ///
-    /// # Errors
-    /// The store's failure.
-    pub fn collected(&mut self, collected: Option<Collected>) -> Result<(), Error> {
-        self.check_whole()?;
-        self.collector.is_copying = false;
+    pub(crate) fn collected(&mut self, collected: Option<Collected>) -> Result<(), Error> {
         let Some(Collected { rewritten }) = collected else {
             self.collector.pass = None;
             return Ok(());
@@ -210,10 +189,7 @@ fn take_piece(
 impl Collection {
     /// Copies what is wanted, durably, and tells the index. `pace` is told the bytes of every record that was read, and may
     /// wait. Answers `None` when there was no space: then nothing has changed.
-    ///
-    /// # Errors
-    /// Damage, the disk's failure.
-    pub fn run(mut self, mut pace: impl FnMut(usize)) -> Result<Option<Collected>, Error> {
+    pub(crate) fn run(mut self, mut pace: impl FnMut(usize)) -> Result<Option<Collected>, Error> {
         let Self { shared, rewriting, swept, moves } = &mut self;
         let copied = rewriting.copy(|new, position, kind, payload| {
             pace(payload.len());

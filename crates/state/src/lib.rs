@@ -13,6 +13,7 @@ mod apply;
 mod apply_membership;
 pub mod auth;
 pub mod changes;
+mod chore;
 mod collect;
 pub mod command;
 mod effects_hash;
@@ -33,7 +34,8 @@ mod restore;
 mod shared;
 
 pub use changes::Changes;
-pub use collect::{Collected, Collection, CollectionLimits};
+pub use chore::{Chore, ChoreDone};
+pub use collect::CollectionLimits;
 pub use command::Command;
 pub use effects_hash::{Checkmark, WINDOW_ENTRIES};
 pub use error::{Error, Refusal};

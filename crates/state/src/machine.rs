@@ -29,6 +29,9 @@ pub struct Machine {
     pub(crate) changes: Changes,
     pub(crate) compactions: Compactions,
     pub(crate) collector: Collector,
+    pub(crate) chore_is_out: bool,
+    /// There was no space for an index.
+    pub(crate) without_index: bool,
     applied: (LogIndex, Term),
     passed_over: Vec<String>,
     /// An entry was begun and not ended: its effects are in part in store and index, and must never become durable.
@@ -49,6 +52,8 @@ impl Machine {
             changes: Changes::default(),
             compactions: Compactions::new(compacted),
             collector: Collector::default(),
+            chore_is_out: false,
+            without_index: false,
             passed_over,
             applied,
             broken: false,

@@ -3,7 +3,7 @@
 use crate::rig::{EAGER, Rig, get};
 use state::command::*;
 use state::{CollectionLimits, Error};
-use types::{LeaseId, MemberId, Revision};
+use types::{LeaseId, MemberId};
 
 /// Puts until `count` further segments are closed.
 fn fill(rig: &mut Rig, name: &str, count: usize) {
@@ -13,7 +13,7 @@ fn fill(rig: &mut Rig, name: &str, count: usize) {
 }
 
 fn collect_all(rig: &mut Rig) -> usize {
-    std::iter::repeat_with(|| rig.collect()).take_while(|more| *more).count()
+    std::iter::repeat_with(|| rig.chore()).take_while(|more| *more).count()
 }
 
 fn disk_bytes(rig: &Rig) -> u64 {
@@ -55,7 +55,7 @@ fn a_deleted_key_stays_deleted() {
     fill(&mut rig, "b", 6);
     rig.compact(2).unwrap();
     rig.sweep();
-    assert!(rig.collect(), "the first piece holds the key");
+    assert!(rig.chore(), "the first piece holds the key");
     rig.compact(rig.revision()).unwrap();
     rig.sweep();
     collect_all(&mut rig);
@@ -76,13 +76,13 @@ fn a_reader_keeps_what_it_looks_at() {
     reader
         .copy(|_, _, _| {
             copied += 1;
-            collected += usize::from(rig.collect());
+            collected += usize::from(rig.chore());
             Ok::<_, Error>(())
         })
         .unwrap();
     assert!(copied > 90 && collected > 2, "{copied} {collected}");
     let held = disk_bytes(&rig);
-    rig.collect();
+    rig.chore();
     assert!(disk_bytes(&rig) < held, "released when the copy was done");
 }
 
@@ -137,10 +137,7 @@ fn a_full_disk_only_puts_it_off() {
     let used: u64 = rig.home.disk.files().values().map(|bytes| bytes.len() as u64).sum();
     rig.home.disk.set_capacity(Some(used + 300));
     for _ in 0..3 {
-        let collection = rig.machine.collect(EAGER).unwrap();
-        let collected = collection.and_then(|collection| collection.run(|_| {}).unwrap());
-        assert!(collected.is_none());
-        rig.machine.collected(collected).unwrap();
+        while rig.chore() {}
     }
     assert_eq!((disk_bytes(&rig), rig.dump(0)), (before, dump.clone()));
     rig.home.disk.set_capacity(None);
@@ -156,17 +153,18 @@ fn a_full_disk_only_puts_it_off() {
 fn a_pass_begins_when_it_is_worth_it() {
     let mut rig = Rig::new();
     fill(&mut rig, "a", 20);
-    assert!(rig.machine.collect(CollectionLimits::default()).unwrap().is_none());
-    let some = CollectionLimits { garbage_bytes_min: 8192, ..EAGER };
-    assert!(rig.machine.collect(some).unwrap().is_none(), "nothing is dead yet");
+    let full = disk_bytes(&rig);
+    for limits in [CollectionLimits::default(), CollectionLimits { garbage_bytes_min: 8192, ..EAGER }] {
+        while rig.chore_within(limits) {}
+        assert_eq!(disk_bytes(&rig), full, "nothing is dead yet");
+    }
     fill(&mut rig, "a", 20);
     rig.compact(rig.revision()).unwrap();
     rig.sweep();
-    assert!(rig.machine.collect(some).unwrap().is_some());
-    assert!(rig.machine.collect(some).unwrap().is_none(), "one piece at a time");
-    rig.machine.collected(None).unwrap();
-    collect_all(&mut rig);
-    assert!(rig.machine.collect(EAGER).unwrap().is_none());
-    assert_eq!(rig.reader().range(&get("a0", "")).unwrap().pairs.len(), 1);
-    assert!(rig.reader().compacted() > Revision(1));
+    let chore = rig.machine.begin_chore(EAGER).unwrap().unwrap();
+    assert!(rig.machine.begin_chore(EAGER).unwrap().is_none(), "one at a time");
+    rig.machine.end_chore(chore.run(|_| {}).unwrap()).unwrap();
+    assert!(collect_all(&mut rig) > 2);
+    assert!(disk_bytes(&rig) < full * 3 / 2);
+    assert!(rig.machine.begin_chore(EAGER).unwrap().is_none(), "nothing more to gain");
 }

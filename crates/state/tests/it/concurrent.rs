@@ -55,7 +55,7 @@ fn readers_see_whole_transactions_while_compactions_sweep() {
                 rig.compact(rig.revision() - 1).unwrap();
             }
             rig.machine.compact_step(5000).unwrap();
-            rig.collect();
+            rig.chore();
         }
         stop.store(true, Ordering::Relaxed);
     });

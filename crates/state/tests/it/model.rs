@@ -1,7 +1,7 @@
 //! Random histories against a naive model: a full copy of the key space for every revision.
 //!
 //! The model knows nothing of indexes, generations, records or pages; it only knows what etcd promises. Crashes,
-//! checkpoints, sweeps and collections happen in between and must not show.
+//! checkpoints, sweeps and chores happen in between and must not show.
 
 use crate::rig::{Rig, key, keys_of};
 use bytes::Bytes;
@@ -307,8 +307,8 @@ enum Act {
     CompactBack(i64),
     Query(RangeQuery),
     Sweep(usize),
-    /// Pieces of a collection.
-    Collect(usize),
+    /// Work on the store that has time.
+    Chores(usize),
     Checkpoint,
     /// A checkpoint that the power cut comes before.
     CheckpointNeverRun,
@@ -416,7 +416,7 @@ fn an_act() -> impl Strategy<Value = Act> {
         1 => (1..4i64).prop_map(|id| Act::Apply(Command::LeaseRevoke(LeaseId(id)))),
         8 => a_query().prop_map(Act::Query),
         3 => (1..2000usize).prop_map(Act::Sweep),
-        3 => (1..4usize).prop_map(Act::Collect),
+        3 => (1..4usize).prop_map(Act::Chores),
         1 => Just(Act::Checkpoint),
         1 => Just(Act::CheckpointNeverRun),
         1 => Just(Act::Crash),
@@ -487,7 +487,7 @@ proptest! {
                     prop_assert_eq!(refused(rig.reader().range(&query)), expected);
                 }
                 Act::Sweep(budget) => drop(rig.machine.compact_step(budget).unwrap()),
-                Act::Collect(pieces) => drop((0..pieces).take_while(|_| rig.collect()).count()),
+                Act::Chores(pieces) => drop((0..pieces).take_while(|_| rig.chore()).count()),
                 Act::Checkpoint => rig.checkpoint(),
                 Act::CheckpointNeverRun => drop(rig.machine.checkpoint(Bytes::new()).unwrap()),
                 Act::Crash => rig.crash(),
@@ -496,7 +496,7 @@ proptest! {
         compare_everything(&rig, &model);
         rig.sweep();
         compare_everything(&rig, &model);
-        while rig.collect() {}
+        while rig.chore() {}
         compare_everything(&rig, &model);
         rig.checkpoint();
         rig.crash();

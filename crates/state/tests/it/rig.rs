@@ -90,12 +90,17 @@ impl Rig {
         while self.machine.compact_step(3).unwrap() == Sweep::More {}
     }
 
-    /// One piece of a collection, however little there is to gain; whether one was due.
-    pub(crate) fn collect(&mut self) -> bool {
-        let Some(collection) = self.machine.collect(EAGER).unwrap() else { return false };
-        let collected = collection.run(|_| {}).unwrap();
-        self.machine.collected(collected).unwrap();
-        true
+    /// One chore, however little there is to gain; whether one was due, and had space.
+    pub(crate) fn chore(&mut self) -> bool {
+        self.chore_within(EAGER)
+    }
+
+    pub(crate) fn chore_within(&mut self, limits: CollectionLimits) -> bool {
+        let Some(chore) = self.machine.begin_chore(limits).unwrap() else { return false };
+        let done = chore.run(|_| {}).unwrap();
+        let had_space = !done.found_no_space();
+        self.machine.end_chore(done).unwrap();
+        had_space
     }
 
     /// The keys of a query's answer, in its order.
