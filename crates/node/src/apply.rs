@@ -15,7 +15,7 @@ use consensus::{Entry, EntryKind};
 use state::changes::Changes;
 use state::command::Command;
 use state::{Applied, Outcome};
-use state::{Machine, Sweep};
+use state::{Chore, ChoreDone, CollectionLimits, Machine, Sweep};
 use std::collections::HashMap;
 use types::limits::COMPACTION_RECORDS_PER_STEP;
 use types::{LogIndex, RequestId, Revision, Term};
@@ -63,11 +63,20 @@ pub(crate) struct Applier {
     sweeping: Vec<(Revision, Reply<Proposed>, Proposed)>,
     conf_state: Bytes,
     sweep_is_due: bool,
+    /// The sweep waits for somebody who reads what it removes.
+    sweep_waits: bool,
 }
 
 impl Applier {
     pub(crate) fn new(machine: Machine, conf_state: Bytes) -> Self {
-        Self { machine, waiting: HashMap::new(), sweeping: Vec::new(), conf_state, sweep_is_due: true }
+        Self {
+            machine,
+            waiting: HashMap::new(),
+            sweeping: Vec::new(),
+            conf_state,
+            sweep_is_due: true,
+            sweep_waits: false,
+        }
     }
 
     /// Applies a batch.
@@ -130,9 +139,14 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether [`Applier::sweep`] has work.
+    /// Whether [`Applier::sweep`] has work that it can do now.
     pub(crate) fn has_sweep(&self) -> bool {
-        self.sweep_is_due
+        self.sweep_is_due && !self.sweep_waits
+    }
+
+    /// Whether it has work that somebody's reading puts off.
+    pub(crate) fn sweep_waits(&self) -> bool {
+        self.sweep_is_due && self.sweep_waits
     }
 
     /// Does a bounded piece of the physical work of compactions; answers those that waited for its end.
@@ -141,7 +155,9 @@ impl Applier {
     /// The store failed.
     pub(crate) fn sweep(&mut self) -> Result<Effects, Failure> {
         let mut effects = Effects::default();
-        if let Sweep::Done(upto) = self.machine.compact_step(COMPACTION_RECORDS_PER_STEP)? {
+        let swept = self.machine.compact_step(COMPACTION_RECORDS_PER_STEP)?;
+        self.sweep_waits = matches!(swept, Sweep::Waiting);
+        if let Sweep::Done(upto) = swept {
             self.sweep_is_due = false;
             let (done, waiting) =
                 std::mem::take(&mut self.sweeping).into_iter().partition(|(at, ..)| *at <= upto);
@@ -162,6 +178,22 @@ impl Applier {
     /// The store failed.
     pub(crate) fn checkpoint(&mut self) -> Result<storage::PendingCheckpoint, Failure> {
         Ok(self.machine.checkpoint(self.conf_state.clone())?)
+    }
+
+    /// The next chore, if one is due (`chores.rs`).
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn begin_chore(&mut self, limits: CollectionLimits) -> Result<Option<Chore>, Failure> {
+        Ok(self.machine.begin_chore(limits)?)
+    }
+
+    /// Takes a chore back.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(crate) fn end_chore(&mut self, done: ChoreDone) -> Result<(), Failure> {
+        Ok(self.machine.end_chore(done)?)
     }
 
     /// Refuses everybody who waits: the member stops.

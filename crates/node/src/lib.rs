@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod apply;
+mod chores;
 mod codec;
 mod confchange;
 mod core;

@@ -4,6 +4,7 @@
 //! the two acts with which a member announces itself. When [`start`] returns, the member serves.
 
 use crate::apply::{Applier, Failure};
+use crate::chores::{Chores, run_chores};
 use crate::confchange;
 use crate::core::Core;
 use crate::error::Refused;
@@ -20,7 +21,7 @@ use state::machine::Machine;
 use state::membership;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::{
@@ -93,6 +94,9 @@ pub fn start(
     let store = Store::open(dir, settings.store)?;
     let conf_state = store.last_checkpoint().conf_state;
     let mut machine = Machine::open(store, settings.value_cache_bytes)?;
+    for why in machine.passed_over() {
+        tracing::warn!(why, "passed over the index of a segment, and read the segment instead");
+    }
     let (mut writer, reader, recovered) = Log::open(dir, settings.log)?;
     let mark = open_mark(&settings, dir, &recovered)?;
     let mut hard_state = recovered.hard_state;
@@ -221,6 +225,8 @@ fn run(
     let (to_apply, apply_inputs) = sync_channel(APPLY_BATCHES_WAITING_MAX);
     let (to_hub, hub_inputs) = sync_channel(HUB_INPUTS_WAITING_MAX);
     let (to_checkpoints, checkpoint_inputs) = sync_channel(1);
+    let (to_chores, chore_inputs) = sync_channel(1);
+    let (chore_done, chores_done) = channel();
     let reader = machine.reader();
     let hub = HubState::new(reader.clone(), millis(settings.progress_interval));
     let applied = machine.applied().0;
@@ -263,18 +269,20 @@ fn run(
         inputs: apply_inputs,
         hub: to_hub,
         checkpoints: to_checkpoints,
+        chores: Chores::new(to_chores, chores_done),
         checkpoint_entries: settings.checkpoint_entries,
         checkpointed: applied,
     };
-    let on_checkpoint = shared.clone();
+    let (on_checkpoint, on_chore) = (shared.clone(), shared.clone());
     let (kept, clock) = (settings.log_entries_kept, env.clock.clone());
-    let failures: [OnFailure; 4] = std::array::from_fn(|_| on_failure.clone());
-    let [f1, f2, f3, f4] = failures;
+    let failures: [OnFailure; 5] = std::array::from_fn(|_| on_failure.clone());
+    let [f1, f2, f3, f4, f5] = failures;
     let threads = vec![
         spawn("consensus", move || consensus_thread.run(&f1)),
         spawn("log", move || log_thread.run(&f2)),
         spawn("apply", move || apply_thread.run(&f3)),
         spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &on_checkpoint, &f4)),
+        spawn("chores", move || run_chores(&chore_inputs, &chore_done, &on_chore, &f5)),
         spawn("watch", move || run_hub(hub, &hub_inputs, &*clock)),
     ];
     *lock(&shared.threads) = Some(Threads(threads));
@@ -285,7 +293,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> std::thread::JoinH
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(body)
-        .expect("a process that has just started may start its five threads")
+        .expect("a process that has just started may start its six threads")
 }
 
 /// Only the first failure is told: the others follow from it.

@@ -12,6 +12,7 @@
 //! the batch back); a failure of any thread is told once and stops all.
 
 use crate::apply::{Applier, Batch, Failure};
+use crate::chores::Chores;
 use crate::codec::{self, Envelope};
 use crate::core::{Core, Proposal, Write};
 use crate::error::Refused;
@@ -66,6 +67,8 @@ pub(crate) type OnFailure = Arc<dyn Fn(Failure) + Send + Sync>;
 
 /// How long a full disk is left alone before the next try.
 const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
+/// How long the removal of compacted history waits for somebody who reads it.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
 /// How often a waiting watch hub looks again.
 const HUB_BUSY: Duration = Duration::from_millis(5);
 /// How often an idle one does.
@@ -279,6 +282,7 @@ pub(crate) struct ApplyThread {
     pub inputs: Receiver<Batch>,
     pub hub: SyncSender<HubInput>,
     pub checkpoints: SyncSender<PendingCheckpoint>,
+    pub chores: Chores,
     /// A checkpoint is due after so many entries.
     pub checkpoint_entries: u64,
     pub checkpointed: LogIndex,
@@ -301,17 +305,15 @@ impl ApplyThread {
 
     fn run_until_stopped(&mut self) -> Result<(), Failure> {
         loop {
-            let batch = if self.applier.has_sweep() {
-                match self.inputs.try_recv() {
-                    Ok(batch) => Some(batch),
-                    Err(std::sync::mpsc::TryRecvError::Empty) => None,
-                    Err(std::sync::mpsc::TryRecvError::Disconnected) => break,
-                }
-            } else {
-                match self.inputs.recv() {
-                    Ok(batch) => Some(batch),
-                    Err(_) => break,
-                }
+            let wait = match () {
+                () if self.applier.has_sweep() => Duration::ZERO,
+                () if self.applier.sweep_waits() => SWEEP_PAUSE,
+                () => self.chores.patience(),
+            };
+            let batch = match self.inputs.recv_timeout(wait) {
+                Ok(batch) => Some(batch),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
             };
             let effects = match batch {
                 Some(batch) => self.applier.apply(batch)?,
@@ -320,7 +322,10 @@ impl ApplyThread {
             self.shared.applied.store(self.applier.applied().0, Ordering::Release);
             self.tell(effects.changes);
             answer(effects.answers);
-            if self.applier.applied().0.saturating_sub(self.checkpointed.0) >= self.checkpoint_entries {
+            let now = Duration::from_millis(self.shared.clock.monotonic().millis());
+            let chore_done = self.chores.tend(&mut self.applier, now)?;
+            let entries = self.applier.applied().0.saturating_sub(self.checkpointed.0);
+            if chore_done || entries >= self.checkpoint_entries {
                 self.checkpoint_if_idle()?;
             }
         }

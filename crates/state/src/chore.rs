@@ -17,7 +17,7 @@ enum Kind {
     /// Copies what is wanted of some segments.
     Collect(Box<Collection>),
     /// Writes the index of a segment.
-    Index(Indexing),
+    Index(Box<Indexing>),
 }
 
 /// A chore that was run, to be given back to the machine.
@@ -50,7 +50,7 @@ impl Machine {
         };
         let kind = match collection {
             Some(collection) => Some(Kind::Collect(Box::new(collection))),
-            None => self.index_segment()?.map(Kind::Index),
+            None => self.index_segment()?.map(|indexing| Kind::Index(Box::new(indexing))),
         };
         self.chore_is_out = kind.is_some();
         Ok(kind.map(Chore))

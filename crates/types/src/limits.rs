@@ -93,3 +93,5 @@ pub const COLLECTION_GARBAGE_PERCENT: u64 = 50;
 pub const COLLECTION_PIECE_BYTES: u64 = 32 * 1024 * 1024;
 /// Segments in one piece of a collection.
 pub const COLLECTION_SEGMENTS_MAX: usize = 16;
+/// Bytes a second that a collection may read, so that it never crowds out requests.
+pub const CHORE_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
