@@ -26,12 +26,12 @@ pub const WATCH_CONTROL_WAITING_MAX: usize = 10_000;
 pub const WATCH_HISTORY_EVENTS_PER_PAGE: usize = 1_000;
 /// Records that one step of a compaction's sweep looks at, between batches of entries (etcd's batch).
 pub const COMPACTION_RECORDS_PER_STEP: usize = 1_000;
-/// Bytes of one file of the log, reserved when it is made (etcd's size of a WAL file).
-pub const LOG_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of one file of the log, reserved when it is made; two are always there, so a small store stays small.
+pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of recent log entries kept in memory; older ones are read back from the disk.
 pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes of one file of the store, reserved when it is made.
-pub const STORE_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of one file of the store, reserved when it is made: what is dead in the open one cannot be collected yet.
+pub const STORE_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of records gathered in memory before the store writes them.
 pub const STORE_BUFFER_BYTES: usize = 1024 * 1024;
 /// Keys looked at under one lock of the key index, so that a long read never holds up the writer.
