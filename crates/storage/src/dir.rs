@@ -48,6 +48,13 @@ pub(crate) struct Dir {
     _lock: Box<dyn DirLock>,
 }
 
+impl Dir {
+    /// A directory whose lock is held and whose keyring is open already.
+    pub(crate) fn new(env: &Env, path: &Path, keyring: Keyring, lock: Box<dyn DirLock>) -> Self {
+        Self { env: env.clone(), path: path.to_owned(), keyring, _lock: lock }
+    }
+}
+
 /// A data directory, held for this process. Log and store keep it held.
 #[derive(Debug)]
 pub struct DataDir {
@@ -180,7 +187,7 @@ impl DataDir {
     }
 }
 
-fn read_head(disk: &dyn Disk, path: &Path) -> Result<(KeyringHead, Vec<u8>), Error> {
+pub(crate) fn read_head(disk: &dyn Disk, path: &Path) -> Result<(KeyringHead, Vec<u8>), Error> {
     let sealed = disk.read(&path.join(names::KEYRING), KEYRING_BYTES_MAX)?;
     Ok((KeyringHead::decode(&sealed)?, sealed))
 }
@@ -196,11 +203,15 @@ fn check_mode(disk: &dyn Disk, path: &Path) -> Result<(), Error> {
     }
 }
 
-fn hold(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DirLock>, Error> {
+pub(crate) fn hold(disk: &dyn Disk, path: &Path) -> Result<Box<dyn DirLock>, Error> {
     disk.lock_dir(path)?.ok_or_else(|| Error::InUse { path: path.to_owned() })
 }
 
-fn find_key(disk: &dyn Disk, head: &KeyringHead, candidates: &[PathBuf]) -> Result<seal::KeyFile, Error> {
+pub(crate) fn find_key(
+    disk: &dyn Disk,
+    head: &KeyringHead,
+    candidates: &[PathBuf],
+) -> Result<seal::KeyFile, Error> {
     let mut all_tried = Vec::new();
     let mut wanted = KeyId([0; 8]);
     for (_, id) in head.wraps.iter().filter(|(kind, _)| *kind == PROVIDER_KEY_FILE) {

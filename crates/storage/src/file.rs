@@ -34,7 +34,17 @@ impl SegmentFile {
         number: u64,
         path: &Path,
     ) -> Result<Self, Error> {
-        let file = disk.open(path)?;
+        Self::of(disk.open(path)?, keyring, purpose, number, path)
+    }
+
+    /// The open file as segment `number`.
+    pub(crate) fn of(
+        file: Arc<dyn DiskFile>,
+        keyring: &Keyring,
+        purpose: Purpose,
+        number: u64,
+        path: &Path,
+    ) -> Result<Self, Error> {
         let mut header = [0; HEADER_BYTES];
         if file.read_at(&mut header, 0)? < HEADER_BYTES {
             return Err(damaged(path, 0, "its header is cut short"));

@@ -13,7 +13,7 @@ use crate::dir::Dir;
 use crate::{DataDir, Error, LogPosition, Recovered};
 use env::{DiskError, Monotonic};
 use seal::{HEADER_BYTES, Identity, Purpose, SegmentHeader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,21 +100,11 @@ impl FreshnessMark {
     }
 
     fn read(&mut self) -> Result<Option<Result<Mark, String>>, Error> {
-        let sealed = match self.dir.env.disk.read(&self.path, BYTES_MAX) {
-            Ok(sealed) => sealed,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        Ok(Some(self.decode(&sealed).map_err(|why| format!("{}: {why}", self.path.display()))))
-    }
-
-    fn decode(&mut self, sealed: &[u8]) -> Result<Mark, String> {
-        let header = sealed.first_chunk::<HEADER_BYTES>().ok_or("cut short")?;
-        let number = SegmentHeader::decode(header).map_err(|why| why.to_string())?.number;
-        let opened = seal::open_file(&self.dir.keyring, Purpose::Freshness, number, sealed);
-        let mark = decode(opened.map_err(|why| why.to_string())?)?;
-        self.number = number;
-        Ok(mark)
+        Ok(read(&self.dir, &self.path)?.map(|read| {
+            let (number, mark) = read?;
+            self.number = number;
+            Ok(mark)
+        }))
     }
 
     fn write(&mut self, mark: Mark) -> Result<(), Error> {
@@ -131,6 +121,26 @@ impl FreshnessMark {
         written?;
         Ok(env.disk.rename(&temporary, &self.path)?)
     }
+}
+
+/// A mark with its number, or why it does not open.
+pub(crate) type Opened = Result<(u64, Mark), String>;
+
+/// The mark at `path`; nothing if it is not there.
+pub(crate) fn read(dir: &Dir, path: &Path) -> Result<Option<Opened>, Error> {
+    let sealed = match dir.env.disk.read(path, BYTES_MAX) {
+        Ok(sealed) => sealed,
+        Err(error) if error.is_not_found() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(unseal(dir, &sealed).map_err(|why| format!("{}: {why}", path.display()))))
+}
+
+fn unseal(dir: &Dir, sealed: &[u8]) -> Opened {
+    let header = sealed.first_chunk::<HEADER_BYTES>().ok_or("cut short")?;
+    let number = SegmentHeader::decode(header).map_err(|why| why.to_string())?.number;
+    let opened = seal::open_file(&dir.keyring, Purpose::Freshness, number, sealed);
+    Ok((number, decode(opened.map_err(|why| why.to_string())?)?))
 }
 
 fn encode(mark: Mark) -> Vec<u8> {

@@ -15,9 +15,9 @@
 
 mod create;
 mod read;
-mod record;
+pub(crate) mod record;
 mod recover;
-mod torn;
+pub(crate) mod torn;
 mod write;
 
 pub use read::LogReader;

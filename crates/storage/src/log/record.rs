@@ -7,41 +7,41 @@ use seal::{Extent, HEADER_BYTES, RECORD_OVERHEAD};
 use types::{LogIndex, MemberId, Term};
 
 /// The first record of a segment.
-pub(super) const HEAD: u8 = 1;
+pub(crate) const HEAD: u8 = 1;
 /// The first record of a batch.
-pub(super) const BATCH: u8 = 2;
+pub(crate) const BATCH: u8 = 2;
 /// The hard state.
-pub(super) const HARD_STATE: u8 = 3;
+pub(crate) const HARD_STATE: u8 = 3;
 /// An entry.
-pub(super) const ENTRY: u8 = 4;
+pub(crate) const ENTRY: u8 = 4;
 /// An audit intent of the batch.
-pub(super) const AUDIT: u8 = 5;
+pub(crate) const AUDIT: u8 = 5;
 /// The log begins anew after an entry.
-pub(super) const START: u8 = 6;
+pub(crate) const START: u8 = 6;
 
 pub(super) const HEAD_PAYLOAD_BYTES: usize = 1 + 4 + 8 + 8 + 32 + HARD_STATE_BYTES + 16;
 pub(super) const BATCH_PAYLOAD_BYTES: usize = 16;
 pub(super) const HARD_STATE_BYTES: usize = 24;
 pub(super) const ENTRY_HEAD_BYTES: usize = 17;
 /// Bytes of a segment's header and head.
-pub(super) const BEGIN_BYTES: u64 = (HEADER_BYTES + RECORD_OVERHEAD + HEAD_PAYLOAD_BYTES) as u64;
+pub(crate) const BEGIN_BYTES: u64 = (HEADER_BYTES + RECORD_OVERHEAD + HEAD_PAYLOAD_BYTES) as u64;
 /// Bytes of a whole batch record.
 pub(super) const BATCH_RECORD_BYTES: u64 = (RECORD_OVERHEAD + BATCH_PAYLOAD_BYTES) as u64;
 
 const HEAD_VERSION: u8 = 1;
 
 /// An entry's place before which everything is gone, with its term.
-pub(super) type Base = (LogIndex, Term);
+pub(crate) type Base = (LogIndex, Term);
 
 /// What a segment begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// The predecessor's number (0 for none) and how much of it counts.
-    pub(super) predecessor: (u32, Extent),
+    pub(crate) predecessor: (u32, Extent),
     /// The hard state at the segment's beginning.
-    pub(super) hard_state: HardState,
+    pub(crate) hard_state: HardState,
     /// The last entry before the segment.
-    pub(super) base: Base,
+    pub(crate) base: Base,
 }
 
 /// Puts arrays one after the other.
@@ -65,7 +65,7 @@ impl Head {
         ])
     }
 
-    pub(super) fn decode(payload: Bytes) -> Result<Self, Unreadable> {
+    pub(crate) fn decode(payload: Bytes) -> Result<Self, Unreadable> {
         let mut input = Input::new(payload);
         if input.u8()? != HEAD_VERSION {
             return Err("a head of an unknown version");
@@ -84,7 +84,7 @@ pub(super) fn encode_batch(number: u64, bytes: u64) -> [u8; BATCH_PAYLOAD_BYTES]
 }
 
 /// The batch's bytes, its first record included.
-pub(super) fn decode_batch(payload: Bytes) -> Result<u64, Unreadable> {
+pub(crate) fn decode_batch(payload: Bytes) -> Result<u64, Unreadable> {
     let mut input = Input::new(payload);
     let (_number, bytes) = (input.u64()?, input.u64()?);
     input.end()?;
@@ -99,7 +99,7 @@ fn take_hard_state(input: &mut Input) -> Result<HardState, Unreadable> {
     Ok(HardState { term: Term(input.u64()?), vote: MemberId(input.u64()?), commit: LogIndex(input.u64()?) })
 }
 
-pub(super) fn decode_hard_state(payload: Bytes) -> Result<HardState, Unreadable> {
+pub(crate) fn decode_hard_state(payload: Bytes) -> Result<HardState, Unreadable> {
     let mut input = Input::new(payload);
     let state = take_hard_state(&mut input)?;
     input.end()?;
@@ -114,7 +114,7 @@ fn take_base(input: &mut Input) -> Result<Base, Unreadable> {
     Ok((LogIndex(input.u64()?), Term(input.u64()?)))
 }
 
-pub(super) fn decode_base(payload: Bytes) -> Result<Base, Unreadable> {
+pub(crate) fn decode_base(payload: Bytes) -> Result<Base, Unreadable> {
     let mut input = Input::new(payload);
     let base = take_base(&mut input)?;
     input.end()?;
@@ -131,7 +131,7 @@ pub(super) fn encode_entry_head(entry: &Entry) -> [u8; ENTRY_HEAD_BYTES] {
     join(&[&entry.index.0.to_be_bytes(), &entry.term.0.to_be_bytes(), &[kind]])
 }
 
-pub(super) fn decode_entry(payload: Bytes) -> Result<Entry, Unreadable> {
+pub(crate) fn decode_entry(payload: Bytes) -> Result<Entry, Unreadable> {
     let mut input = Input::new(payload);
     let (index, term) = take_base(&mut input)?;
     let kind = match input.u8()? {

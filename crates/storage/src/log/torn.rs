@@ -24,7 +24,7 @@ const ZERO_ANYWAY: u64 = 3;
 
 /// What stands at a place where no good record does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Nothing: the log ends here.
     End,
     /// Part of a batch that was never durable, up to this byte.
@@ -35,7 +35,7 @@ pub(super) enum Verdict {
 
 /// Judges what stands at `at`, where the record does not open. `batch` is the batch whose first record was good and that
 /// reaches beyond `at`; `claims` are the bytes that the record's head claims for it, if it has one.
-pub(super) fn judge(
+pub(crate) fn judge(
     segment: &SegmentFile,
     at: u64,
     claims: Option<u64>,
@@ -122,7 +122,7 @@ fn opens(segment: &SegmentFile, position: u64, previous: &[u8; TAG_BYTES], bytes
 }
 
 /// One after the last byte in `range` that is not zero.
-pub(super) fn last_written(file: &dyn DiskFile, range: Range<u64>) -> Result<Option<u64>, Error> {
+pub(crate) fn last_written(file: &dyn DiskFile, range: Range<u64>) -> Result<Option<u64>, Error> {
     let mut last = None;
     let mut at = range.start;
     let mut buffer = vec![0; usize::try_from(READ_BYTES.min(range.end.saturating_sub(at))).unwrap_or(0)];

@@ -12,4 +12,5 @@ mod log;
 mod real;
 mod store;
 mod vectors;
+mod verify;
 mod world;
