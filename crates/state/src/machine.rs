@@ -43,9 +43,9 @@ impl Machine {
     ///
     /// # Errors
     /// The store's failure, or a record that is not understood.
-    pub fn open(store: Store, value_cache_bytes: u64) -> Result<Self, Error> {
+    pub fn open(mut store: Store, value_cache_bytes: u64) -> Result<Self, Error> {
         let Restored { shared, hash, applied, compacted, passed_over } =
-            restore::restore(&store, value_cache_bytes)?;
+            restore::restore(&mut store, value_cache_bytes)?;
         Ok(Self {
             shared: Arc::new(shared),
             journal: Journal { store, hash },

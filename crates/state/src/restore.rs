@@ -32,7 +32,7 @@ pub(crate) struct Restored {
 }
 
 /// Rebuilds the state.
-pub(crate) fn restore(store: &Store, value_cache_bytes: u64) -> Result<Restored, Error> {
+pub(crate) fn restore(store: &mut Store, value_cache_bytes: u64) -> Result<Restored, Error> {
     let mut replay = Replay::new();
     let mut passed_over = Vec::new();
     store.replay(

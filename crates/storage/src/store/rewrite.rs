@@ -157,7 +157,10 @@ impl Indexing {
         source: (Arc<Segment>, Extent),
         buffer_bytes: usize,
     ) -> Result<Self, Error> {
-        let index = Growing::create(&shared.dir, Purpose::Index, source.0.number, buffer_bytes)?;
+        let number = source.0.number;
+        // One that was passed over at start is still there.
+        let _ = shared.dir.env.disk.remove(&names::store_index(&shared.dir.path, number));
+        let index = Growing::create(&shared.dir, Purpose::Index, number, buffer_bytes)?;
         Ok(Self { shared, source, index })
     }
 

@@ -138,18 +138,19 @@ impl Store {
     }
 
     /// What is in the segments, oldest first: from a segment's index where it has one, else from the segment itself.
-    /// An index that cannot be read is passed over, its segment is read instead, and `passed_over` hears why.
+    /// An index that cannot be read is passed over and forgotten, its segment is read instead, and `passed_over` hears why.
     ///
     /// # Errors
     /// Damage, the disk's failure, the visitor's.
     pub fn replay<E: From<Error>>(
-        &self,
+        &mut self,
         mut passed_over: impl FnMut(Error),
         mut visit: impl FnMut(Replayed) -> Result<(), E>,
     ) -> Result<(), E> {
-        for Listed { number, extent, index } in self.listed() {
+        for Listed { number, extent, index } in self.listed().collect::<Vec<_>>() {
             let index = index.and_then(|index| {
-                rewrite::read_index(&self.shared.dir, number, &index).map_err(&mut passed_over).ok()
+                let read = rewrite::read_index(&self.shared.dir, number, &index);
+                read.map_err(|why| self.forget_index(number, why, &mut passed_over)).ok()
             });
             match index {
                 Some(entries) => entries.into_iter().try_for_each(|(kind, payload)| {
@@ -161,6 +162,14 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    fn forget_index(&mut self, number: u32, why: Error, passed_over: &mut impl FnMut(Error)) {
+        self.closed
+            .iter_mut()
+            .filter(|listed| listed.number == number)
+            .for_each(|listed| listed.index = None);
+        passed_over(why);
     }
 
     /// All segments as a manifest made now would list them.

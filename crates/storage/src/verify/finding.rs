@@ -60,6 +60,7 @@ pub(super) enum Part {
     Manifest,
     Log,
     Store,
+    Index,
     Directory,
 }
 
@@ -79,6 +80,7 @@ impl Part {
             Self::Store => {
                 "what was written there cannot be served: the member does not start, or answers reads of it with DataLoss"
             }
+            Self::Index => "no data is lost: the next start reads the segment itself, which takes longer",
             Self::Directory => "part of the data is not there; the member does not start",
         }
     }
@@ -89,6 +91,7 @@ impl Part {
             Self::Manifest => {
                 "if this is the only damage, keep a copy and start the member: its next checkpoints replace both generations"
             }
+            Self::Index => "keep a copy and start the member: it writes the index anew",
             Self::Log | Self::Store | Self::Directory => PUT_BACK,
         }
     }

@@ -1,4 +1,4 @@
-//! The store's segments: every record up to what the manifests list, and that none is missing.
+//! The store's segments and their indexes: every record up to what the manifests list, and that none is missing.
 
 use super::finding::{Part, note};
 use super::manifests::Manifests;
@@ -10,14 +10,46 @@ use crate::manifest::{self, Manifest};
 use crate::{Error, names};
 use seal::{Extent, Purpose};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-/// What the manifests list: of each segment the extents, shortest first.
-type Listed = BTreeMap<u32, Vec<Extent>>;
+/// A file of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum StoreFile {
+    Segment(u32),
+    Index(u32),
+}
+
+impl StoreFile {
+    fn parse(name: &str) -> Option<Self> {
+        let index = || names::parse_store_index(name).map(Self::Index);
+        names::parse_store_segment(name).map(Self::Segment).or_else(index)
+    }
+
+    fn is_listed(self, manifest: &Manifest) -> bool {
+        match self {
+            Self::Segment(number) => manifest.listed(number).is_some(),
+            Self::Index(number) => manifest.listed(number).is_some_and(|listed| listed.index.is_some()),
+        }
+    }
+
+    fn place(self, dir: &Path) -> (PathBuf, Purpose, u32, Part) {
+        match self {
+            Self::Segment(number) => (names::store_segment(dir, number), Purpose::Store, number, Part::Store),
+            Self::Index(number) => (names::store_index(dir, number), Purpose::Index, number, Part::Index),
+        }
+    }
+}
+
+/// What the manifests list: of each file the extents, shortest first.
+type Listed = BTreeMap<StoreFile, Vec<Extent>>;
 
 pub(super) fn listed(manifests: &[Manifest]) -> Listed {
     let mut listed = Listed::new();
-    for (number, extent) in manifests.iter().flat_map(|manifest| &manifest.segments) {
-        listed.entry(*number).or_default().push(*extent);
+    for manifest::Listed { number, extent, index } in manifests.iter().flat_map(|m| &m.segments) {
+        listed.entry(StoreFile::Segment(*number)).or_default().push(*extent);
+        if let Some(index) = index {
+            listed.entry(StoreFile::Index(*number)).or_default().push(*index);
+        }
     }
     for extents in listed.values_mut() {
         extents.sort_by_key(|extent| extent.length);
@@ -36,8 +68,8 @@ pub(super) fn bytes(listed: &Listed) -> u64 {
 
 pub(super) fn check(check: &mut Check<'_>, manifests: &Manifests) -> Result<(), Halt> {
     let listed = listed(&manifests.kept);
-    for (number, extents) in &listed {
-        segment(check, *number, extents)?;
+    for (file, extents) in &listed {
+        segment(check, *file, extents)?;
     }
     match check.mode {
         Mode::Offline => strays(check, &listed),
@@ -45,25 +77,25 @@ pub(super) fn check(check: &mut Check<'_>, manifests: &Manifests) -> Result<(), 
     }
 }
 
-fn segment(check: &mut Check<'_>, number: u32, extents: &[Extent]) -> Result<(), Halt> {
+fn segment(check: &mut Check<'_>, file: StoreFile, extents: &[Extent]) -> Result<(), Halt> {
     let dir = check.dir;
-    let path = names::store_segment(&dir.path, number);
+    let (path, purpose, number, part) = file.place(&dir.path);
     check.enters(&path);
     let disk = &*dir.env.disk;
     let opened = disk
         .open_read(&path)
         .map_err(Error::from)
-        .and_then(|file| SegmentFile::of(file, &dir.keyring, Purpose::Store, number.into(), &path));
+        .and_then(|file| SegmentFile::of(file, &dir.keyring, purpose, number.into(), &path));
     let segment = match opened {
         Ok(segment) => segment,
         Err(Error::Disk(error)) if error.is_not_found() => {
-            if check.mode == Mode::Offline || is_still_listed(check, number) {
-                check.found(Part::Store.damage(path, None, "a manifest lists it, but it is not there"));
+            if check.mode == Mode::Offline || is_still_listed(check, file) {
+                check.found(part.damage(path, None, "a manifest lists it, but it is not there"));
             }
             return Ok(());
         }
         Err(error) => {
-            check.found(Part::Store.failure(path, &error));
+            check.found(part.failure(path, &error));
             return Ok(());
         }
     };
@@ -71,7 +103,7 @@ fn segment(check: &mut Check<'_>, number: u32, extents: &[Extent]) -> Result<(),
     let len = segment.file.len().map_err(Error::from)?;
     if len < end {
         let what = format!("the manifest lists {end} bytes, but only {len} are there");
-        check.found(Part::Store.damage(&path, len, what));
+        check.found(part.damage(&path, len, what));
     }
     let mut sweep = Sweep::new(&segment, end.min(len));
     let mut left = extents.iter().peekable();
@@ -81,7 +113,7 @@ fn segment(check: &mut Check<'_>, number: u32, extents: &[Extent]) -> Result<(),
             if sweep.extent().is_some_and(|seen| seen != *extent) {
                 let what =
                     "its chain hash up to here is not what the manifest says: records are others or missing";
-                check.found(Part::Store.damage(&path, extent.length, what));
+                check.found(part.damage(&path, extent.length, what));
             }
         }
         match sweep.step(check)? {
@@ -92,7 +124,7 @@ fn segment(check: &mut Check<'_>, number: u32, extents: &[Extent]) -> Result<(),
                 let at = sweep.position();
                 let goes_on = sweep.resume(claims, check)?;
                 if len >= end || goes_on {
-                    check.found(Part::Store.damage(
+                    check.found(part.damage(
                         &path,
                         at,
                         region(&why, at, goes_on.then_some(sweep.position()), end),
@@ -135,11 +167,11 @@ pub(super) fn bytes_after_the_end(
 }
 
 /// Whether the manifests of this moment list a segment: the running member lets go of files while they are read.
-fn is_still_listed(check: &Check<'_>, number: u32) -> bool {
+fn is_still_listed(check: &Check<'_>, file: StoreFile) -> bool {
     let disk = &*check.dir.env.disk;
     let generations = manifest::generations(disk, &check.dir.path).unwrap_or_default();
     let newest = generations.iter().rev().find_map(|generation| Manifest::read(check.dir, *generation).ok());
-    newest.is_some_and(|manifest| manifest.segments.contains_key(&number))
+    newest.is_some_and(|manifest| file.is_listed(&manifest))
 }
 
 fn strays(check: &mut Check<'_>, listed: &Listed) -> Result<(), Halt> {
@@ -152,8 +184,8 @@ fn strays(check: &mut Check<'_>, listed: &Listed) -> Result<(), Halt> {
         }
     };
     for name in names {
-        match names::parse_store_segment(&name) {
-            Some(number) if listed.contains_key(&number) => {}
+        match StoreFile::parse(&name) {
+            Some(file) if listed.contains_key(&file) => {}
             Some(_) => check.found(note(
                 below.join(&name),
                 None,

@@ -282,7 +282,7 @@ fn a_start_reads_indexes_and_passes_damaged_ones_over() {
     let _ = life.store.checkpoint(checkpoint(2, 1)).unwrap().run().unwrap();
     drop(life);
     let read = |world: &World| {
-        let life = world.live().unwrap();
+        let mut life = world.live().unwrap();
         let (mut kinds, mut indexed, mut passed_over) = (Vec::new(), 0, Vec::new());
         life.store
             .replay(
@@ -311,6 +311,14 @@ fn a_start_reads_indexes_and_passes_damaged_ones_over() {
     assert!(fewer < whole && passed_over[0].contains(&index), "{passed_over:?}");
     world.env.disk.remove(Path::new(&index)).unwrap();
     assert_eq!(read(&world).0, fewer);
+    let mut life = world.live().unwrap();
+    life.store.replay(drop, |_| Ok::<_, Error>(())).unwrap();
+    let indexed =
+        life.store.index(numbers[0]).unwrap().write(|_, kind, _| Ok::<_, Error>(vec![kind.0])).unwrap();
+    life.store.put_index(indexed);
+    let _ = life.store.checkpoint(checkpoint(3, 1)).unwrap().run().unwrap();
+    drop(life);
+    assert_eq!(read(&world), (whole, Vec::new()), "it was written anew");
 }
 
 /// What only the older manifest lists survives a restart, so that falling back on it works then too.

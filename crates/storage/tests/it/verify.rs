@@ -63,8 +63,8 @@ fn is_found(world: &World) -> bool {
 
 type Versions = Vec<BTreeMap<PathBuf, Vec<u8>>>;
 
-/// A history with everything in it: three lives, log and store segments that were finished and that were left open,
-/// four checkpoints, entries and records after the last one, a mark. Answers every earlier state of the files too.
+/// A history with everything in it: three lives, log and store segments that were finished and that were left open, an
+/// index, four checkpoints, entries and records after the last one, a mark. Answers every earlier state of the files too.
 fn history() -> (World, Versions) {
     let world = World::new(11);
     let mut versions = Versions::new();
@@ -82,6 +82,11 @@ fn history() -> (World, Versions) {
             open.writer.append(LogBatch { hard_state, entries: &entries, audit: &[] }).unwrap();
             open.writer.sync().unwrap();
             open.store.append(RecordKind(1), &[index as u8; 300]).unwrap();
+            if let (2, 1) = (life, step) {
+                let indexing = open.store.index(open.store.segments()[0].number).unwrap();
+                let indexed = indexing.write(|_, kind, _| Ok::<_, Error>(vec![kind.0])).unwrap();
+                open.store.put_index(indexed);
+            }
             if step != 2 && (life, step) != (3, 3) {
                 generation =
                     open.store.checkpoint(checkpoint(index, life)).unwrap().run().unwrap().generation;
@@ -358,7 +363,9 @@ fn a_running_member_is_scrubbed() {
             let durable = life.store.checkpoint(checkpoint(index, 4)).unwrap().run().unwrap();
             life.writer.release(durable.release_below).unwrap();
             let oldest = life.store.segments()[0];
-            life.store.remove_segment(oldest.number).unwrap();
+            let rewriting = life.store.rewrite(&[oldest.number]).unwrap();
+            let replaced = rewriting.finish().and_then(|rewritten| life.store.replace(rewritten)).unwrap();
+            life.store.retire(&replaced);
             quiet(&life);
         }
     }
