@@ -12,10 +12,11 @@ use crate::mvcc::KeySpace;
 use crate::mvcc::horizon::{Horizon, NEVER_COMPACTED};
 use crate::mvcc::index::{Cursor, Index};
 use crate::mvcc::values::{Values, damaged};
-use crate::mvcc::versions::{Version, Versions};
+use crate::mvcc::versions::Version;
 use crate::pair::PairView;
 use crate::record::{self, DELETION, PUT, Record};
 use crate::shared::Shared;
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
 use storage::{Position, Replayed, SegmentNumber, Store};
@@ -42,6 +43,7 @@ pub(crate) fn restore(store: &mut Store, value_cache_bytes: u64) -> Result<Resto
             Replayed::Indexed(segment, kind, entry) => replay.entry(segment, kind.0, &entry),
         },
     )?;
+    replay.place_pending()?;
     let checkpoint = store.last_checkpoint();
     let hash = match checkpoint.meta.as_ref() {
         [] => EffectsHash::default(),
@@ -57,8 +59,20 @@ pub(crate) fn restore(store: &mut Store, value_cache_bytes: u64) -> Result<Resto
     Ok(Restored { shared, hash, applied, compacted, passed_over })
 }
 
+/// Changes gathered before they are put into the tree of keys: in the order of keys that takes half as long.
+const PENDING_CHANGES_MAX: usize = 65_536;
+
+/// A change that is not at its key yet.
+struct Pending {
+    key: Bytes,
+    version: Version,
+    /// Creation and number of a put; none for a deletion.
+    put: Option<(Revision, i64)>,
+}
+
 struct Replay {
     index: Index,
+    pending: Vec<Pending>,
     last: ModRevision,
     compacted: Revision,
     leases: Leases,
@@ -72,6 +86,7 @@ impl Replay {
     fn new() -> Self {
         Self {
             index: Index::default(),
+            pending: Vec::new(),
             last: ModRevision::new(Revision::FIRST, 0),
             compacted: NEVER_COMPACTED,
             leases: Leases::default(),
@@ -82,35 +97,22 @@ impl Replay {
     }
 
     /// An entry of a segment's index.
-    fn entry(&mut self, segment: SegmentNumber, kind: u8, entry: &[u8]) -> Result<(), Error> {
+    fn entry(&mut self, segment: SegmentNumber, kind: u8, entry: &Bytes) -> Result<(), Error> {
         if kind != PUT && kind != DELETION {
             return self.record(Position::new(segment, 0), kind, entry.len(), entry);
         }
         let split = record::split_index_entry(entry);
         let (offset, bytes, bare) = split.map_err(|what| damaged(Position::new(segment, 0), what))?;
-        self.record(Position::new(segment, offset), kind, bytes as usize, bare)
+        self.record(Position::new(segment, offset), kind, bytes as usize, &entry.slice_ref(bare))
     }
 
     /// A record of `bytes` bytes, perhaps without its value.
-    fn record(&mut self, position: Position, kind: u8, bytes: usize, payload: &[u8]) -> Result<(), Error> {
+    fn record(&mut self, position: Position, kind: u8, bytes: usize, payload: &Bytes) -> Result<(), Error> {
         match Record::decode(kind, payload).map_err(|what| damaged(position, what))? {
             Record::Put(at, pair) => {
-                let version = self.version(position, at, bytes)?;
                 let pair = PairView::decode(pair)?;
-                if self
-                    .index
-                    .get(pair.key)
-                    .and_then(Versions::created)
-                    .is_some_and(|c| c != pair.create_revision)
-                {
-                    return Err(damaged(position, "a pair that was created while its key was there"));
-                }
-                let (created, number) = (pair.create_revision, pair.version);
-                self.index.restore(
-                    pair.key,
-                    |versions| versions.restore_put(version, created, number),
-                    version,
-                );
+                let put = Some((pair.create_revision, pair.version));
+                self.change(position, at, bytes, payload.slice_ref(pair.key), put)?;
                 if pair.lease.is_none() {
                     self.named.remove(pair.key);
                 } else {
@@ -118,10 +120,9 @@ impl Replay {
                 }
             }
             Record::Deletion(at, pair) => {
-                let version = self.version(position, at, bytes)?;
-                let pair = PairView::decode(pair)?;
-                self.index.restore(pair.key, |versions| versions.restore_end(version), version);
-                self.named.remove(pair.key);
+                let key = PairView::decode(pair)?.key;
+                self.change(position, at, bytes, payload.slice_ref(key), None)?;
+                self.named.remove(key);
             }
             Record::Compaction(revision) => self.compacted = self.compacted.max(revision),
             Record::Lease { id, ttl_seconds, remaining_seconds } => {
@@ -138,12 +139,43 @@ impl Replay {
         Ok(())
     }
 
-    fn version(&mut self, position: Position, at: ModRevision, bytes: usize) -> Result<Version, Error> {
+    fn change(
+        &mut self,
+        position: Position,
+        at: ModRevision,
+        bytes: usize,
+        key: Bytes,
+        put: Option<(Revision, i64)>,
+    ) -> Result<(), Error> {
         if at <= self.last {
             return Err(damaged(position, "revisions go backwards"));
         }
         self.last = at;
-        Ok(Version { at, position, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) })
+        let version = Version { at, position, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
+        self.index.recall(version);
+        self.pending.push(Pending { key, version, put });
+        if self.pending.len() < PENDING_CHANGES_MAX { Ok(()) } else { self.place_pending() }
+    }
+
+    /// Puts the gathered changes to their keys; those of one key stay in the order of revisions.
+    fn place_pending(&mut self) -> Result<(), Error> {
+        self.pending.sort_by(|a, b| a.key.cmp(&b.key));
+        for Pending { key, version, put } in self.pending.drain(..) {
+            self.index.restore(&key, |versions| match put {
+                Some((created, _)) if versions.created().is_some_and(|known| known != created) => {
+                    Err(damaged(version.position, "a pair that was created while its key was there"))
+                }
+                Some((created, number)) => {
+                    versions.restore_put(version, created, number);
+                    Ok(())
+                }
+                None => {
+                    versions.restore_end(version);
+                    Ok(())
+                }
+            })?;
+        }
+        Ok(())
     }
 
     fn finish(mut self, values: Values, hash: &EffectsHash) -> Shared {

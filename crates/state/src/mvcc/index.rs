@@ -112,20 +112,26 @@ impl Index {
         self.record(version);
     }
 
-    /// Adds a change read back from the store.
-    pub(crate) fn restore(&mut self, key: &[u8], add: impl FnOnce(&mut Versions), version: Version) {
-        if !self.keys.contains_key(key) {
-            self.keys.insert(key.into(), Versions::default());
-        }
-        let versions = self.keys.get_mut(key).expect("it was just put there");
+    /// Adds a change read back from the store to the history and the accounts; in the order of revisions.
+    pub(crate) fn recall(&mut self, version: Version) {
+        self.record(version);
+    }
+
+    /// Adds a change read back from the store to its key; for each key in the order of revisions.
+    pub(crate) fn restore<E>(
+        &mut self,
+        key: &[u8],
+        add: impl FnOnce(&mut Versions) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let versions = self.keys.entry(key.into()).or_default();
         let before = versions.is_live();
-        add(versions);
+        add(versions)?;
         match (before, versions.is_live()) {
             (false, true) => self.live_keys += 1,
             (true, false) => self.live_keys -= 1,
             (false, false) | (true, true) => {}
         }
-        self.record(version);
+        Ok(())
     }
 
     fn record(&mut self, version: Version) {
