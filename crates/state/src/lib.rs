@@ -30,6 +30,7 @@ mod reader;
 mod record;
 mod restore;
 mod shared;
+mod tally;
 
 pub use changes::Changes;
 pub use command::Command;
@@ -38,3 +39,4 @@ pub use error::{Error, Refusal};
 pub use machine::{Machine, Sweep};
 pub use outcome::{Applied, Outcome};
 pub use reader::{LeaseView, Reader};
+pub use tally::Tallied;
