@@ -1,22 +1,25 @@
 //! Apply: the second step machine of a member. Committed entries in; effects on the state, answers and news out.
 //!
-//! Owns the machine (the state's one writer) and the replies that wait for their entry. Never talks to a thread, a disk or
-//! a clock itself: its driver feeds it and carries out what it returns.
+//! Owns the machine (the state's one writer) and the replies that wait for their entry. Never talks to a thread or a disk
+//! itself, nor to a clock but to measure: its driver feeds it and carries out what it returns.
 //!
 //! Invariants: entries are applied in log order, each once; a reply is given only after its entry's effects can be read;
 //! an error here means that this member cannot go on, and nothing is answered after it but that.
 
 use crate::codec;
 use crate::confchange;
+use crate::counts::{Counts, Op};
 use crate::error::Refused;
 use crate::member::{Proposed, Reply};
 use bytes::Bytes;
 use consensus::{Entry, EntryKind};
+use env::Clock;
 use state::changes::Changes;
 use state::command::Command;
-use state::{Applied, Outcome};
+use state::{Applied, Outcome, Refusal};
 use state::{Machine, Sweep};
 use std::collections::HashMap;
+use std::sync::Arc;
 use types::limits::COMPACTION_RECORDS_PER_STEP;
 use types::{LogIndex, RequestId, Revision, Term};
 
@@ -63,11 +66,41 @@ pub(crate) struct Applier {
     sweeping: Vec<(Revision, Reply<Proposed>, Proposed)>,
     conf_state: Bytes,
     sweep_is_due: bool,
+    meter: Meter,
+}
+
+/// Measures how long applying takes; nothing is decided by it.
+pub(crate) struct Meter {
+    pub clock: Arc<dyn Clock>,
+    pub counts: Arc<Counts>,
+}
+
+impl Meter {
+    /// Applies, and notes the time it took under the operation's name. A compaction that was done before is no failure.
+    fn time(
+        &self,
+        op: Option<Op>,
+        act: impl FnOnce() -> Result<Applied, state::Error>,
+    ) -> Result<Applied, state::Error> {
+        let began = self.clock.monotonic();
+        let applied = act()?;
+        if let Some(op) = op {
+            let took = self.clock.monotonic().since(began);
+            let ended = match &applied.result {
+                Err(refusal) if !matches!(refusal, Refusal::Compacted { .. }) => Err(()),
+                _ => Ok(()),
+            };
+            self.counts.applied.note(op, ended, took);
+            self.counts.note_if_slow(took);
+        }
+        Ok(applied)
+    }
 }
 
 impl Applier {
-    pub(crate) fn new(machine: Machine, conf_state: Bytes) -> Self {
-        Self { machine, waiting: HashMap::new(), sweeping: Vec::new(), conf_state, sweep_is_due: true }
+    pub(crate) fn new(machine: Machine, conf_state: Bytes, meter: Meter) -> Self {
+        let (waiting, sweeping) = (HashMap::new(), Vec::new());
+        Self { machine, waiting, sweeping, conf_state, sweep_is_due: true, meter }
     }
 
     /// Applies a batch.
@@ -119,7 +152,8 @@ impl Applier {
     ) -> Result<(), Failure> {
         let envelope = codec::decode(data).map_err(|unreadable| Failure::Entry { index, unreadable })?;
         let physical = matches!(&envelope.command, Command::Compact(compact) if compact.physical);
-        let applied = self.machine.apply(index, term, envelope.command)?;
+        let op = Op::of(&envelope.command);
+        let applied = self.meter.time(op, || self.machine.apply(index, term, envelope.command))?;
         let Some(reply) = self.waiting.remove(&envelope.id) else { return Ok(()) };
         let proposed = Proposed { applied, index };
         if physical && matches!(proposed.applied, Applied { result: Ok(Outcome::Compact), .. }) {

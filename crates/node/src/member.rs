@@ -5,6 +5,7 @@
 
 use crate::codec::{self, Envelope};
 use crate::core::Proposal;
+use crate::counts::{Counts, Op};
 use crate::error::Refused;
 use crate::lease_clock::LeaseClock;
 use crate::threads::{Input, Threads};
@@ -90,6 +91,7 @@ pub(crate) struct Shared {
     /// Written by the log thread: there is no room for the next segment.
     pub full_disk: AtomicBool,
     pub threads: Mutex<Option<Threads>>,
+    pub counts: Arc<Counts>,
 }
 
 /// A lock whose holder panicked still guards whole values: every critical section here is a plain assignment or call.
@@ -106,9 +108,15 @@ impl Member {
             reply(Err(Refused::State(state::Refusal::NoSpace)));
             return;
         }
+        let (began, op) = (shared.clock.monotonic(), Op::of(&command));
         let id = RequestId(shared.next_request.fetch_add(1, Ordering::Relaxed));
         let entry = codec::encode(Envelope { id, command });
         if entry.len() > shared.request_bytes_max {
+            if let Some(op) = op {
+                // As etcd: it was answered, and the answer is a refusal.
+                let took = shared.clock.monotonic().since(began);
+                shared.counts.requests.note(op, Ok::<_, ()>(()), took);
+            }
             reply(Err(Refused::TooLarge { bytes: entry.len(), limit: shared.request_bytes_max }));
             return;
         }
@@ -118,6 +126,10 @@ impl Member {
             counted.shared.pending.fetch_sub(1, Ordering::Relaxed);
             if answer.is_err() {
                 counted.shared.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Some(op) = op {
+                let took = counted.shared.clock.monotonic().since(began);
+                counted.shared.counts.requests.note(op, answer.as_ref(), took);
             }
             reply(answer);
         });
@@ -161,7 +173,11 @@ impl Member {
             return Err(Refused::NoLeader);
         }
         let now = self.shared.clock.monotonic().millis();
-        lock(&self.shared.leases).renew(*lease.request(), now).ok_or(Refused::LeaseNotFound)
+        let renewed = lock(&self.shared.leases).renew(*lease.request(), now);
+        if renewed.is_some() {
+            self.shared.counts.leases_renewed.inc();
+        }
+        renewed.ok_or(Refused::LeaseNotFound)
     }
 
     /// Whole seconds that a lease has left (0 when it has expired and its end is on its way), or nothing if it is unknown.
@@ -198,6 +214,12 @@ impl Member {
             proposals_pending: shared.pending.load(Ordering::Relaxed),
             proposals_failed: shared.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// What the member counts and measures.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.shared.counts
     }
 
     /// The applied state, for gauges and for health: no request is behind it.
@@ -237,6 +259,18 @@ impl Gauges<'_> {
     #[must_use]
     pub fn sizes(&self) -> state::outcome::Sizes {
         self.0.sizes()
+    }
+
+    /// How often the key space was read and written since the member serves.
+    #[must_use]
+    pub fn tally(&self) -> state::Tallied {
+        self.0.tally()
+    }
+
+    /// Reads that hold a revision now.
+    #[must_use]
+    pub fn open_reads(&self) -> u64 {
+        self.0.open_reads()
     }
 
     /// The alarms that stand.

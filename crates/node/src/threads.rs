@@ -14,8 +14,9 @@
 use crate::apply::{Applier, Batch, Failure};
 use crate::codec::{self, Envelope};
 use crate::core::{Core, Proposal, Write};
+use crate::counts::{Counts, Op};
 use crate::error::Refused;
-use crate::member::{Shared, lock};
+use crate::member::{Proposed, Reply, Shared, lock};
 use crate::watch::{Change, HubInput, HubState};
 use consensus::Role;
 use state::changes::{Changes, LeaseChange};
@@ -171,6 +172,18 @@ impl ConsensusThread {
         Ok(())
     }
 
+    /// Counts what comes of a lease's end.
+    fn expiry(&self) -> Reply<Proposed> {
+        let (shared, began) = (self.shared.clone(), self.shared.clock.monotonic());
+        Box::new(move |answer| {
+            let took = shared.clock.monotonic().since(began);
+            shared.counts.requests.note(Op::LeaseRevoke, answer.as_ref(), took);
+            if answer.is_ok_and(|proposed| proposed.applied.result.is_ok()) {
+                shared.counts.leases_expired.inc();
+            }
+        })
+    }
+
     /// Proposes the end of leases whose time is over; only who leads may.
     fn revoke_expired_leases(&mut self) {
         if self.core.position().role != Role::Leader {
@@ -181,7 +194,8 @@ impl ConsensusThread {
         for lease in expired {
             let id = RequestId(self.shared.next_request.fetch_add(1, Ordering::Relaxed));
             let entry = codec::encode(Envelope { id, command: Command::LeaseRevoke(lease) });
-            self.core.propose(Proposal { id, entry, intent: None, reply: Box::new(|_| {}) });
+            let reply = self.expiry();
+            self.core.propose(Proposal { id, entry, intent: None, reply });
         }
     }
 }
@@ -249,6 +263,24 @@ impl LogThread {
         Ok(())
     }
 
+    fn append(&mut self, batch: storage::LogBatch<'_>) -> Result<(), storage::Error> {
+        let began = self.shared.clock.monotonic();
+        self.writer.append(batch)?;
+        self.shared.counts.log_writes.observe_duration(self.shared.clock.monotonic().since(began));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), storage::Error> {
+        let (before, began) = (self.writer.synced_position(), self.shared.clock.monotonic());
+        self.writer.sync()?;
+        let counts = &self.shared.counts;
+        counts.log_syncs.observe_duration(self.shared.clock.monotonic().since(began));
+        let after = self.writer.synced_position();
+        let begins_at = if after.segment == before.segment { before.offset } else { 0 };
+        counts.log_bytes.add(after.offset.saturating_sub(begins_at));
+        Ok(())
+    }
+
     /// Writes a batch. A full disk is waited out: nothing of the batch was written.
     fn write(&mut self, write: &Write) -> Result<(), storage::Error> {
         let batch = storage::LogBatch {
@@ -256,7 +288,7 @@ impl LogThread {
             entries: &write.entries,
             audit: &write.intents,
         };
-        while let Err(error) = self.writer.append(batch) {
+        while let Err(error) = self.append(batch) {
             let waits = matches!(error, storage::Error::NoSpace { .. });
             if !waits || self.shared.stopping.load(Ordering::Acquire) {
                 return Err(error);
@@ -265,7 +297,7 @@ impl LogThread {
             std::thread::sleep(FULL_DISK_PAUSE);
         }
         if write.must_sync || !write.intents.is_empty() {
-            self.writer.sync()?;
+            self.sync()?;
             self.note_how_far();
         }
         self.look_for_space()
@@ -282,6 +314,8 @@ pub(crate) struct ApplyThread {
     /// A checkpoint is due after so many entries.
     pub checkpoint_entries: u64,
     pub checkpointed: LogIndex,
+    /// When the physical work began that is going on.
+    pub compacting_since: Option<env::Monotonic>,
 }
 
 impl ApplyThread {
@@ -317,6 +351,7 @@ impl ApplyThread {
                 Some(batch) => self.applier.apply(batch)?,
                 None => self.applier.sweep()?,
             };
+            self.time_compaction(&effects.changes);
             self.shared.applied.store(self.applier.applied().0, Ordering::Release);
             self.tell(effects.changes);
             answer(effects.answers);
@@ -325,8 +360,23 @@ impl ApplyThread {
             }
         }
         // The last checkpoint of this life, so that the next start has nothing to replay.
-        self.applier.checkpoint()?.run()?;
+        let last = self.applier.checkpoint()?;
+        run_timed(last, &self.shared)?;
         Ok(())
+    }
+
+    /// Measures the physical work of compactions, from the first that is due to the end of all.
+    fn time_compaction(&mut self, changes: &Changes) {
+        let now = self.shared.clock.monotonic();
+        if changes.compacted.is_some() && self.compacting_since.is_none() {
+            self.compacting_since = Some(now);
+        }
+        if let Some(began) = self.compacting_since.take_if(|_| !self.applier.has_sweep()) {
+            let counts = &self.shared.counts;
+            counts.compactions.observe(now.since(began).as_secs_f64() * 1000.0);
+            let ended = self.shared.clock.wall().unix_seconds();
+            counts.compacted_at.set(i64::try_from(ended).unwrap_or(i64::MAX));
+        }
     }
 
     /// Tells lease timers and watchers what changed.
@@ -334,12 +384,18 @@ impl ApplyThread {
         if !changes.leases.is_empty() {
             let now = self.shared.clock.monotonic().millis();
             let mut clock = lock(&self.shared.leases);
+            let counts = &self.shared.counts;
             for change in &changes.leases {
                 match *change {
                     LeaseChange::Granted { id, ttl_seconds } => {
+                        counts.leases_granted.inc();
+                        counts.lease_lives.observe_duration(seconds(ttl_seconds));
                         clock.start(id, ttl_seconds, ttl_seconds, now)
                     }
-                    LeaseChange::Revoked(id) => clock.end(id),
+                    LeaseChange::Revoked(id) => {
+                        counts.leases_revoked.inc();
+                        clock.end(id);
+                    }
                     LeaseChange::Checkpointed { .. } => {}
                 }
             }
@@ -363,10 +419,26 @@ impl ApplyThread {
     }
 }
 
+fn seconds(whole: i64) -> Duration {
+    Duration::from_secs(u64::try_from(whole).unwrap_or_default())
+}
+
+fn signed(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn answer(answers: Vec<crate::apply::Answer>) {
     for (reply, answer) in answers {
         reply(answer);
     }
+}
+
+/// Makes what was applied durable, and measures it.
+fn run_timed(pending: PendingCheckpoint, shared: &Shared) -> Result<storage::Durable, storage::Error> {
+    let began = shared.clock.monotonic();
+    let durable = pending.run()?;
+    shared.counts.commits.observe_duration(shared.clock.monotonic().since(began));
+    Ok(durable)
 }
 
 /// The checkpoint thread: writes what apply prepared, then lets the log go of what it covers.
@@ -378,7 +450,7 @@ pub(crate) fn run_checkpoints(
     on_failure: &OnFailure,
 ) {
     while let Ok(pending) = inputs.recv() {
-        match pending.run() {
+        match run_timed(pending, shared) {
             Ok(durable) => {
                 shared.generation.store(durable.generation, Ordering::Release);
                 let below = durable.release_below.min(durable.consistent_index.saturating_back(kept).next());
@@ -397,7 +469,12 @@ pub(crate) fn run_checkpoints(
 }
 
 /// The watch thread.
-pub(crate) fn run_hub(mut hub: HubState, inputs: &Receiver<HubInput>, clock: &dyn env::Clock) {
+pub(crate) fn run_hub(
+    mut hub: HubState,
+    inputs: &Receiver<HubInput>,
+    clock: &dyn env::Clock,
+    counts: &Counts,
+) {
     let mut wait = HUB_IDLE;
     loop {
         let mut next = match inputs.recv_timeout(wait) {
@@ -419,6 +496,10 @@ pub(crate) fn run_hub(mut hub: HubState, inputs: &Receiver<HubInput>, clock: &dy
             next = inputs.try_recv().ok();
         }
         let more = hub.work(now);
+        let (streams, watchers, behind) = hub.census();
+        counts.watch_streams.set(signed(streams));
+        counts.watchers.set(signed(watchers));
+        counts.watchers_behind.set(signed(behind));
         wait = match (more, hub.is_waiting()) {
             (true, _) => Duration::ZERO,
             (false, true) => HUB_BUSY,

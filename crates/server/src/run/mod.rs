@@ -336,7 +336,7 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
         ..Limits::of_timers(config.timing.heartbeat, ticks)
     };
     let request_timeout = limits.request_timeout;
-    let metrics = Arc::new(Metrics::new(metrics::methods(proto::DESCRIPTORS)?));
+    let metrics = Arc::new(Metrics::new(metrics::methods(proto::DESCRIPTORS)?, member.counts().clone()));
     let routes = rpc::routes(rpc::Context {
         member: member.clone(),
         policy,
@@ -345,7 +345,9 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
         versions: Versions { server: ETCD_VERSION.to_owned(), storage: STORAGE_VERSION.to_owned() },
         random: env.random.clone(),
         clock: env.clock.clone(),
+        metrics: metrics.clone(),
     });
+    member.counts().set_slow_apply(config.slow.apply);
     let vitals = OfMember::new(member.clone(), ETCD_VERSION, STORAGE_VERSION, quota_bytes, Vec::new());
     let gateway = config.gateway.then(|| Gateway::new(proto::DESCRIPTORS)).transpose()?;
     let router = Router::new(http::Context {
