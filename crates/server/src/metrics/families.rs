@@ -197,6 +197,17 @@ fn own(m: &Metrics, text: &mut Text) {
     text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
     let name = "strongroom_requests_refused_total";
     text.counter(name, "Requests refused for how their connection was made.", &m.requests_refused);
+    let name = "strongroom_scrub_bytes_total";
+    text.counter(name, "Bytes read to check the stored data while the member runs.", &m.scrub_bytes);
+    let name = "strongroom_scrub_damage";
+    text.gauge(
+        name,
+        "Places where the last or the present round of that check found damage.",
+        &m.scrub_damage,
+    );
+    let name = "strongroom_scrub_ended_seconds";
+    text.gauge(name, "When its last round ended, Unix time; 0 before.", &m.scrub_ended);
+    text.counter("strongroom_scrub_rounds_total", "Its rounds.", &m.scrub_rounds);
 }
 
 impl Text {

@@ -79,6 +79,14 @@ pub struct Metrics {
     pub requests_refused: Counter,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
+    /// Bytes read by the check of the stored data.
+    pub scrub_bytes: Counter,
+    /// Places where it found damage, in its last round or so far in this one.
+    pub scrub_damage: Gauge,
+    /// When its last round ended, Unix seconds; 0 before.
+    pub scrub_ended: Gauge,
+    /// Its rounds.
+    pub scrub_rounds: Counter,
 }
 
 impl Metrics {
@@ -111,6 +119,10 @@ impl Metrics {
             handshakes_failed: Counter::default(),
             requests_refused: Counter::default(),
             certificate_not_after: Gauge::default(),
+            scrub_bytes: Counter::default(),
+            scrub_damage: Gauge::default(),
+            scrub_ended: Gauge::default(),
+            scrub_rounds: Counter::default(),
         }
     }
 

@@ -2,4 +2,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod place;
+mod scrub;
 mod verify;

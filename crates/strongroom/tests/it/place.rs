@@ -63,13 +63,21 @@ impl Place {
         let arguments = [&["up", "--listen", &listen, "--listen-peer", &peers][..], flags].concat();
         let child = self.command(&arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut running = Running(child);
+        self.until("it serves", || {
+            assert!(running.0.try_wait().unwrap().is_none(), "{}", self.log());
+            self.run(&["endpoint", "health"]).status.success()
+        });
+        running
+    }
+
+    /// Looks again and again whether something has come to be.
+    pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let clock = env::Env::real().clock;
         let began = clock.monotonic();
-        while !self.run(&["endpoint", "health"]).status.success() {
-            let has_ended = running.0.try_wait().unwrap().is_some();
-            assert!(!has_ended && clock.monotonic().since(began) < PATIENCE, "{}", self.log());
+        while !is_so() {
+            assert!(clock.monotonic().since(began) < PATIENCE, "not seen: {what}; {}", self.log());
+            std::thread::yield_now();
         }
-        running
     }
 
     /// What the member said.
