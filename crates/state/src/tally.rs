@@ -91,3 +91,25 @@ impl Tally {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One operation alone is no transaction, however it was asked for; several are one, whatever they are.
+    #[test]
+    fn several_operations_are_a_transaction() {
+        let tally = Tally::default();
+        let (put, delete) =
+            (Part { puts: 1, put_bytes: 9, ..Part::default() }, Part { deletes: 1, ..Part::default() });
+        [Part::default(), Part::RANGE, put, delete].map(|part| tally.add(part));
+        assert_eq!(tally.read().txns, 0);
+        tally.add(Part { ranges: 2, ..Part::default() });
+        tally.add(Part { ranges: 1, ..put });
+        tally.add_swept(3);
+        let expected = Tallied { ranges: 4, puts: 2, deletes: 1, txns: 2, put_bytes: 18, swept: 3 };
+        assert_eq!(tally.read(), expected);
+        tally.clear();
+        assert_eq!(tally.read(), Tallied::default());
+    }
+}
