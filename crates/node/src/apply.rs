@@ -6,11 +6,13 @@
 //! Invariants: entries are applied in log order, each once; a reply is given only after its entry's effects can be read;
 //! an error here means that this member cannot go on, and nothing is answered after it but that.
 
+use crate::batch::{Batch, Committed};
 use crate::codec;
 use crate::confchange;
 use crate::counts::{Counts, Op};
 use crate::error::Refused;
-use crate::member::{Proposed, Reply};
+use crate::failure::Failure;
+use crate::proposal::{Proposed, Reply};
 use bytes::Bytes;
 use consensus::{Entry, EntryKind};
 use env::Clock;
@@ -22,31 +24,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use types::limits::COMPACTION_RECORDS_PER_STEP;
 use types::{LogIndex, RequestId, Revision, Term};
-
-/// One committed entry; a configuration entry comes with the configuration that it leads to.
-pub(crate) struct Committed {
-    pub entry: Entry,
-    /// The encoded configuration of consensus after this entry, if it changed.
-    pub conf_state: Option<Bytes>,
-}
-
-/// What consensus hands to apply at once.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// Replies whose entries may come in this batch or later.
-    pub expected: Vec<(RequestId, Reply<Proposed>)>,
-    /// Replies whose entries will never come, with the reason.
-    pub failed: Vec<(RequestId, Refused)>,
-    /// The entries, in order.
-    pub entries: Vec<Committed>,
-}
-
-impl Batch {
-    /// Whether there is nothing in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.expected.is_empty() && self.failed.is_empty() && self.entries.is_empty()
-    }
-}
 
 /// The outcome of a step, for the driver to carry out in this order: tell `changes`, then give the `answers`.
 #[derive(Default)]
@@ -205,38 +182,4 @@ impl Applier {
         let answers = waiting.chain(sweeping).map(|reply| (reply, Err(why.clone()))).collect();
         Effects { changes: Changes::default(), answers }
     }
-}
-
-/// Why a member cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The state machine's store failed or is damaged.
-    #[error(transparent)]
-    State(#[from] state::Error),
-    /// The log failed or is damaged.
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
-    /// Consensus found a contradiction.
-    #[error(transparent)]
-    Consensus(#[from] consensus::Error),
-    /// A log entry that this version does not understand.
-    #[error("entry {index}: {unreadable}")]
-    Entry {
-        /// Which.
-        index: LogIndex,
-        /// Why.
-        unreadable: codec::Unreadable,
-    },
-    /// The data is older than its mark beside the key.
-    #[error(
-        "the data is older than it was: an old copy was put back, or the end of the log is gone; hint: put the newest \
-         copy back, or start once with --accept-rollback to go on without what came later"
-    )]
-    RolledBack,
-    /// The member could not announce itself.
-    #[error("the member did not come to lead and announce itself: {0}")]
-    NotAnnounced(Refused),
-    /// A membership entry that this version does not understand.
-    #[error("membership entry: {0}")]
-    Membership(#[from] confchange::Malformed),
 }

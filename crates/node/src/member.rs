@@ -4,32 +4,18 @@
 //! the member's loop and come back through the reply.
 
 use crate::codec::{self, Envelope};
-use crate::core::Proposal;
 use crate::counts::{Counts, Op};
 use crate::error::Refused;
-use crate::lease_clock::LeaseClock;
-use crate::threads::{Input, Threads};
+use crate::input::Input;
+use crate::proposal::{Proposal, Proposed, Reply};
+use crate::shared::{Shared, lock};
 use crate::watch::{HubInput, StreamId, WatchSink, WatchStream};
 use audit::Recorded;
-use consensus::Position;
-use env::Clock;
 use state::command::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::TrySendError;
 use types::{ClusterId, LeaseId, LogIndex, MemberId, RequestId, Term};
-
-/// Called once with the answer, on one of the member's threads; must not block.
-pub type Reply<T> = Box<dyn FnOnce(Result<T, Refused>) + Send>;
-
-/// A proposal that was committed and applied.
-#[derive(Clone, Debug)]
-pub struct Proposed {
-    /// What came of it.
-    pub applied: state::Applied,
-    /// The entry's index.
-    pub index: LogIndex,
-}
 
 pub use consensus::Role;
 
@@ -62,41 +48,6 @@ pub struct Status {
 #[derive(Clone)]
 pub struct Member {
     pub(crate) shared: Arc<Shared>,
-}
-
-/// What the handle and the threads share. Each part has one writer, or is a counter, or a mutex of a few lines.
-pub(crate) struct Shared {
-    pub cluster: ClusterId,
-    pub member: MemberId,
-    pub request_bytes_max: usize,
-    pub reader: state::Reader,
-    pub clock: Arc<dyn Clock>,
-    pub consensus: SyncSender<Input>,
-    pub hub: SyncSender<HubInput>,
-    pub leases: Mutex<LeaseClock>,
-    /// Written by the consensus thread.
-    pub position: Mutex<Position>,
-    /// Written by the apply thread.
-    pub applied: AtomicU64,
-    /// Written by the checkpoint thread: the number of the newest durable manifest, 0 before the first of this life.
-    pub generation: AtomicU64,
-    pub next_request: AtomicU64,
-    pub next_stream: AtomicU64,
-    pub pending: AtomicUsize,
-    pub failed: AtomicU64,
-    /// Set by the first thread that fails; the consensus thread then ends, and with it all others.
-    pub broken: AtomicBool,
-    /// Set when the member is to stop.
-    pub stopping: AtomicBool,
-    /// Written by the log thread: there is no room for the next segment.
-    pub full_disk: AtomicBool,
-    pub threads: Mutex<Option<Threads>>,
-    pub counts: Arc<Counts>,
-}
-
-/// A lock whose holder panicked still guards whole values: every critical section here is a plain assignment or call.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Member {

@@ -3,14 +3,16 @@
 //! Owns the order of things: the store at its checkpoint, the log after it, the first entries of a new cluster, and
 //! the two acts with which a member announces itself. When [`start`] returns, the member serves.
 
-use crate::apply::{Applier, Failure, Meter};
+use crate::apply::{Applier, Meter};
 use crate::confchange;
 use crate::core::Core;
 use crate::counts::Counts;
 use crate::error::Refused;
+use crate::failure::Failure;
 use crate::lease_clock::LeaseClock;
-use crate::member::{Member, Shared, lock};
-use crate::threads::{ApplyThread, ConsensusThread, LogThread, OnFailure, Threads, run_checkpoints, run_hub};
+use crate::member::Member;
+use crate::shared::{Shared, Threads, lock};
+use crate::threads::{ApplyThread, ConsensusThread, LogThread, OnFailure, run_checkpoints, run_hub};
 use crate::watch::HubState;
 use audit::Recorder;
 use consensus::{ConfState, Consensus, EntryKind, Founder, HardState, LogRead, Position, Role, bootstrap};
