@@ -40,6 +40,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/etcdctl/run $(DEBUG)
 	conformance/sealed/run $(DEBUG)
 	conformance/snapshot/run $(DEBUG)
+	conformance/metrics/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
 

@@ -1,4 +1,5 @@
-//! Command families, online over gRPC: what a person types, and what the member answers, in etcdctl's words.
+//! Command families, online over gRPC: what a person types, and what the member answers, in etcdctl's words; and offline, on
+//! a data directory.
 //!
 //! Owns the command line of these commands, the connection to a member, the forms of output and the explanations of what
 //! goes wrong. Never a library API for others: the binary calls [`run`], or builds [`Global`] and [`Command`] into its own
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 /// What the exit codes mean, for the help text.
 pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 the server refused, or an error; 2 no connection or no trust; \
     3 standard input of txn or watch does not parse; 4 unsupported value; 5 the server ended a watch; \
-    128 wrong arguments; lock: that of the program.";
+    128 wrong arguments; lock: that of the program; verify: 0 whole, 1 damaged, 2 cannot be checked.";
 
 /// The whole command line, where no other commands stand beside these.
 #[derive(Parser, Debug)]
@@ -74,7 +75,7 @@ pub fn execute(global: &Global, command: Command, root: &mut clap::Command) -> E
 }
 
 fn attempt(global: &Global, command: Command, root: &mut clap::Command) -> Result<(), Failure> {
-    let Some(command) = command.run_offline(root)? else { return Ok(()) };
+    let Some(command) = command.run_offline(global, root)? else { return Ok(()) };
     let settings = Settings::resolve(global, &Surroundings { variable: &|name| std::env::var_os(name) })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::error(format!("no runtime: {error}")))?;

@@ -179,14 +179,7 @@ impl Settings {
             } else {
                 Verification::Required
             },
-            format: match global
-                .write_out
-                .clone()
-                .map_or_else(|| around.text("WRITE_OUT"), |form| Ok(Some(form)))?
-            {
-                Some(form) => Format::parse(&form)?,
-                None => Format::default(),
-            },
+            format: format(global, around)?,
             notation: if flag(global.hex, around, "HEX")? { Notation::Hex } else { Notation::Plain },
             dial_timeout: time(global.dial_timeout.as_deref(), around, "DIAL_TIMEOUT", DIAL_TIMEOUT)?,
             command_timeout: time(
@@ -223,6 +216,14 @@ impl Settings {
             profile: self.profile.clone(),
             ..Scene::default()
         }
+    }
+}
+
+/// The form of the output.
+pub(crate) fn format(global: &Global, around: &Surroundings<'_>) -> Result<Format, Failure> {
+    match global.write_out.clone().map_or_else(|| around.text("WRITE_OUT"), |form| Ok(Some(form)))? {
+        Some(form) => Format::parse(&form),
+        None => Ok(Format::default()),
     }
 }
 

@@ -1,49 +1,28 @@
 //! Apply: the second step machine of a member. Committed entries in; effects on the state, answers and news out.
 //!
-//! Owns the machine (the state's one writer) and the replies that wait for their entry. Never talks to a thread, a disk or
-//! a clock itself: its driver feeds it and carries out what it returns.
+//! Owns the machine (the state's one writer) and the replies that wait for their entry. Never talks to a thread or a disk
+//! itself, nor to a clock but to measure: its driver feeds it and carries out what it returns.
 //!
 //! Invariants: entries are applied in log order, each once; a reply is given only after its entry's effects can be read;
 //! an error here means that this member cannot go on, and nothing is answered after it but that.
 
+use crate::batch::{Batch, Committed};
 use crate::codec;
 use crate::confchange;
+use crate::counts::{Counts, Op};
 use crate::error::Refused;
-use crate::member::{Proposed, Reply};
+use crate::failure::Failure;
+use crate::proposal::{Proposed, Reply};
 use bytes::Bytes;
 use consensus::{Entry, EntryKind};
+use env::Clock;
 use state::changes::Changes;
 use state::command::Command;
-use state::{Applied, Outcome};
-use state::{Chore, ChoreDone, CollectionLimits, Machine, Sweep};
+use state::{Applied, Chore, ChoreDone, CollectionLimits, Machine, Outcome, Refusal, Sweep};
 use std::collections::HashMap;
+use std::sync::Arc;
 use types::limits::COMPACTION_RECORDS_PER_STEP;
 use types::{LogIndex, RequestId, Revision, Term};
-
-/// One committed entry; a configuration entry comes with the configuration that it leads to.
-pub(crate) struct Committed {
-    pub entry: Entry,
-    /// The encoded configuration of consensus after this entry, if it changed.
-    pub conf_state: Option<Bytes>,
-}
-
-/// What consensus hands to apply at once.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// Replies whose entries may come in this batch or later.
-    pub expected: Vec<(RequestId, Reply<Proposed>)>,
-    /// Replies whose entries will never come, with the reason.
-    pub failed: Vec<(RequestId, Refused)>,
-    /// The entries, in order.
-    pub entries: Vec<Committed>,
-}
-
-impl Batch {
-    /// Whether there is nothing in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.expected.is_empty() && self.failed.is_empty() && self.entries.is_empty()
-    }
-}
 
 /// The outcome of a step, for the driver to carry out in this order: tell `changes`, then give the `answers`.
 #[derive(Default)]
@@ -65,18 +44,41 @@ pub(crate) struct Applier {
     sweep_is_due: bool,
     /// The sweep waits for somebody who reads what it removes.
     sweep_waits: bool,
+    meter: Meter,
+}
+
+/// Measures how long applying takes; nothing is decided by it.
+pub(crate) struct Meter {
+    pub clock: Arc<dyn Clock>,
+    pub counts: Arc<Counts>,
+}
+
+impl Meter {
+    /// Applies, and notes the time it took under the operation's name. A compaction that was done before is no failure.
+    fn time(
+        &self,
+        op: Option<Op>,
+        act: impl FnOnce() -> Result<Applied, state::Error>,
+    ) -> Result<Applied, state::Error> {
+        let began = self.clock.monotonic();
+        let applied = act()?;
+        if let Some(op) = op {
+            let took = self.clock.monotonic().since(began);
+            let ended = match &applied.result {
+                Err(refusal) if !matches!(refusal, Refusal::Compacted { .. }) => Err(()),
+                _ => Ok(()),
+            };
+            self.counts.applied.note(op, ended, took);
+            self.counts.note_if_slow(took);
+        }
+        Ok(applied)
+    }
 }
 
 impl Applier {
-    pub(crate) fn new(machine: Machine, conf_state: Bytes) -> Self {
-        Self {
-            machine,
-            waiting: HashMap::new(),
-            sweeping: Vec::new(),
-            conf_state,
-            sweep_is_due: true,
-            sweep_waits: false,
-        }
+    pub(crate) fn new(machine: Machine, conf_state: Bytes, meter: Meter) -> Self {
+        let (waiting, sweeping) = (HashMap::new(), Vec::new());
+        Self { machine, waiting, sweeping, conf_state, sweep_is_due: true, sweep_waits: false, meter }
     }
 
     /// Applies a batch.
@@ -128,7 +130,8 @@ impl Applier {
     ) -> Result<(), Failure> {
         let envelope = codec::decode(data).map_err(|unreadable| Failure::Entry { index, unreadable })?;
         let physical = matches!(&envelope.command, Command::Compact(compact) if compact.physical);
-        let applied = self.machine.apply(index, term, envelope.command)?;
+        let op = Op::of(&envelope.command);
+        let applied = self.meter.time(op, || self.machine.apply(index, term, envelope.command))?;
         let Some(reply) = self.waiting.remove(&envelope.id) else { return Ok(()) };
         let proposed = Proposed { applied, index };
         if physical && matches!(proposed.applied, Applied { result: Ok(Outcome::Compact), .. }) {
@@ -139,14 +142,14 @@ impl Applier {
         Ok(())
     }
 
-    /// Whether [`Applier::sweep`] has work that it can do now.
+    /// Whether [`Applier::sweep`] has work.
     pub(crate) fn has_sweep(&self) -> bool {
-        self.sweep_is_due && !self.sweep_waits
+        self.sweep_is_due
     }
 
-    /// Whether it has work that somebody's reading puts off.
+    /// Whether somebody's reading puts that work off.
     pub(crate) fn sweep_waits(&self) -> bool {
-        self.sweep_is_due && self.sweep_waits
+        self.sweep_waits
     }
 
     /// Does a bounded piece of the physical work of compactions; answers those that waited for its end.
@@ -180,7 +183,7 @@ impl Applier {
         Ok(self.machine.checkpoint(self.conf_state.clone())?)
     }
 
-    /// The next chore, if one is due (`chores.rs`).
+    /// The next chore, if one is due (`threads/chores.rs`).
     ///
     /// # Errors
     /// The store failed.
@@ -203,38 +206,4 @@ impl Applier {
         let answers = waiting.chain(sweeping).map(|reply| (reply, Err(why.clone()))).collect();
         Effects { changes: Changes::default(), answers }
     }
-}
-
-/// Why a member cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// The state machine's store failed or is damaged.
-    #[error(transparent)]
-    State(#[from] state::Error),
-    /// The log failed or is damaged.
-    #[error(transparent)]
-    Storage(#[from] storage::Error),
-    /// Consensus found a contradiction.
-    #[error(transparent)]
-    Consensus(#[from] consensus::Error),
-    /// A log entry that this version does not understand.
-    #[error("entry {index}: {unreadable}")]
-    Entry {
-        /// Which.
-        index: LogIndex,
-        /// Why.
-        unreadable: codec::Unreadable,
-    },
-    /// The data is older than its mark beside the key.
-    #[error(
-        "the data is older than it was: an old copy was put back, or the end of the log is gone; hint: put the newest \
-         copy back, or start once with --accept-rollback to go on without what came later"
-    )]
-    RolledBack,
-    /// The member could not announce itself.
-    #[error("the member did not come to lead and announce itself: {0}")]
-    NotAnnounced(Refused),
-    /// A membership entry that this version does not understand.
-    #[error("membership entry: {0}")]
-    Membership(#[from] confchange::Malformed),
 }

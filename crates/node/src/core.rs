@@ -7,20 +7,13 @@
 //! Invariants: entries reach apply in log order, and only when the write that holds them is durable; the audit intent of
 //! a proposal is in the same write as its entry, or an earlier one.
 
-use crate::apply::{Batch, Committed, Failure};
+use crate::batch::{Batch, Committed};
 use crate::error::Refused;
-use crate::member::{Proposed, Reply};
+use crate::failure::Failure;
+use crate::proposal::{Proposal, Proposed, Reply};
 use bytes::Bytes;
 use consensus::{Consensus, EntryKind, Error, LogRead, Position, Role};
-use types::{LogIndex, MemberId, RequestId};
-
-/// A proposal on its way to the log.
-pub(crate) struct Proposal {
-    pub id: RequestId,
-    pub entry: Bytes,
-    pub intent: Option<Bytes>,
-    pub reply: Reply<Proposed>,
-}
+use types::{LogIndex, MemberId};
 
 /// What is to be written to the log, and whether it counts only when synced.
 pub(crate) struct Write {

@@ -7,20 +7,28 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod apply;
-mod chores;
+mod batch;
 mod codec;
 mod confchange;
 mod core;
+mod counts;
 mod error;
+mod failure;
+mod input;
 mod lease_clock;
 mod member;
+pub mod meter;
+mod proposal;
+mod shared;
 mod start;
 mod threads;
 pub mod watch;
 
-pub use apply::Failure;
 pub use codec::Unreadable;
 pub use confchange::Malformed;
+pub use counts::{Counts, Op, Timed};
 pub use error::Refused;
-pub use member::{Gauges, Member, Proposed, Reply, Role, Status};
+pub use failure::Failure;
+pub use member::{Gauges, Member, Role, Status};
+pub use proposal::{Proposed, Reply};
 pub use start::{Rollback, Settings, start};

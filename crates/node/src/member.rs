@@ -4,31 +4,18 @@
 //! the member's loop and come back through the reply.
 
 use crate::codec::{self, Envelope};
-use crate::core::Proposal;
+use crate::counts::{Counts, Op};
 use crate::error::Refused;
-use crate::lease_clock::LeaseClock;
-use crate::threads::{Input, Threads};
+use crate::input::Input;
+use crate::proposal::{Proposal, Proposed, Reply};
+use crate::shared::{Shared, lock};
 use crate::watch::{HubInput, StreamId, WatchSink, WatchStream};
 use audit::Recorded;
-use consensus::Position;
-use env::Clock;
 use state::command::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::TrySendError;
 use types::{ClusterId, LeaseId, LogIndex, MemberId, RequestId, Term};
-
-/// Called once with the answer, on one of the member's threads; must not block.
-pub type Reply<T> = Box<dyn FnOnce(Result<T, Refused>) + Send>;
-
-/// A proposal that was committed and applied.
-#[derive(Clone, Debug)]
-pub struct Proposed {
-    /// What came of it.
-    pub applied: state::Applied,
-    /// The entry's index.
-    pub index: LogIndex,
-}
 
 pub use consensus::Role;
 
@@ -63,40 +50,6 @@ pub struct Member {
     pub(crate) shared: Arc<Shared>,
 }
 
-/// What the handle and the threads share. Each part has one writer, or is a counter, or a mutex of a few lines.
-pub(crate) struct Shared {
-    pub cluster: ClusterId,
-    pub member: MemberId,
-    pub request_bytes_max: usize,
-    pub reader: state::Reader,
-    pub clock: Arc<dyn Clock>,
-    pub consensus: SyncSender<Input>,
-    pub hub: SyncSender<HubInput>,
-    pub leases: Mutex<LeaseClock>,
-    /// Written by the consensus thread.
-    pub position: Mutex<Position>,
-    /// Written by the apply thread.
-    pub applied: AtomicU64,
-    /// Written by the checkpoint thread: the number of the newest durable manifest, 0 before the first of this life.
-    pub generation: AtomicU64,
-    pub next_request: AtomicU64,
-    pub next_stream: AtomicU64,
-    pub pending: AtomicUsize,
-    pub failed: AtomicU64,
-    /// Set by the first thread that fails; the consensus thread then ends, and with it all others.
-    pub broken: AtomicBool,
-    /// Set when the member is to stop.
-    pub stopping: AtomicBool,
-    /// Written by the log thread: there is no room for the next segment.
-    pub full_disk: AtomicBool,
-    pub threads: Mutex<Option<Threads>>,
-}
-
-/// A lock whose holder panicked still guards whole values: every critical section here is a plain assignment or call.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Member {
     /// Proposes a command; the reply comes when its entry is durable and applied.
     pub fn propose(&self, command: Recorded<Command>, reply: Reply<Proposed>) {
@@ -106,9 +59,15 @@ impl Member {
             reply(Err(Refused::State(state::Refusal::NoSpace)));
             return;
         }
+        let (began, op) = (shared.clock.monotonic(), Op::of(&command));
         let id = RequestId(shared.next_request.fetch_add(1, Ordering::Relaxed));
         let entry = codec::encode(Envelope { id, command });
         if entry.len() > shared.request_bytes_max {
+            if let Some(op) = op {
+                // As etcd: it was answered, and the answer is a refusal.
+                let took = shared.clock.monotonic().since(began);
+                shared.counts.requests.note(op, Ok::<_, ()>(()), took);
+            }
             reply(Err(Refused::TooLarge { bytes: entry.len(), limit: shared.request_bytes_max }));
             return;
         }
@@ -118,6 +77,10 @@ impl Member {
             counted.shared.pending.fetch_sub(1, Ordering::Relaxed);
             if answer.is_err() {
                 counted.shared.failed.fetch_add(1, Ordering::Relaxed);
+            }
+            if let Some(op) = op {
+                let took = counted.shared.clock.monotonic().since(began);
+                counted.shared.counts.requests.note(op, answer.as_ref(), took);
             }
             reply(answer);
         });
@@ -161,7 +124,11 @@ impl Member {
             return Err(Refused::NoLeader);
         }
         let now = self.shared.clock.monotonic().millis();
-        lock(&self.shared.leases).renew(*lease.request(), now).ok_or(Refused::LeaseNotFound)
+        let renewed = lock(&self.shared.leases).renew(*lease.request(), now);
+        if renewed.is_some() {
+            self.shared.counts.leases_renewed.inc();
+        }
+        renewed.ok_or(Refused::LeaseNotFound)
     }
 
     /// Whole seconds that a lease has left (0 when it has expired and its end is on its way), or nothing if it is unknown.
@@ -198,6 +165,12 @@ impl Member {
             proposals_pending: shared.pending.load(Ordering::Relaxed),
             proposals_failed: shared.failed.load(Ordering::Relaxed),
         }
+    }
+
+    /// What the member counts and measures.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<Counts> {
+        &self.shared.counts
     }
 
     /// The applied state, for gauges and for health: no request is behind it.
@@ -237,6 +210,18 @@ impl Gauges<'_> {
     #[must_use]
     pub fn sizes(&self) -> state::outcome::Sizes {
         self.0.sizes()
+    }
+
+    /// How often the key space was read and written since the member serves.
+    #[must_use]
+    pub fn tally(&self) -> state::Tallied {
+        self.0.tally()
+    }
+
+    /// Reads that hold a revision now.
+    #[must_use]
+    pub fn open_reads(&self) -> u64 {
+        self.0.open_reads()
     }
 
     /// The alarms that stand.

@@ -3,14 +3,18 @@
 //! Owns the order of things: the store at its checkpoint, the log after it, the first entries of a new cluster, and
 //! the two acts with which a member announces itself. When [`start`] returns, the member serves.
 
-use crate::apply::{Applier, Failure};
-use crate::chores::{Chores, run_chores};
+use crate::apply::{Applier, Meter};
 use crate::confchange;
 use crate::core::Core;
+use crate::counts::Counts;
 use crate::error::Refused;
+use crate::failure::Failure;
 use crate::lease_clock::LeaseClock;
-use crate::member::{Member, Shared, lock};
-use crate::threads::{ApplyThread, ConsensusThread, LogThread, OnFailure, Threads, run_checkpoints, run_hub};
+use crate::member::Member;
+use crate::shared::{Shared, Threads, lock};
+use crate::threads::{
+    ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, run_checkpoints, run_chores, run_hub,
+};
 use crate::watch::HubState;
 use audit::Recorder;
 use consensus::{ConfState, Consensus, EntryKind, Founder, HardState, LogRead, Position, Role, bootstrap};
@@ -127,6 +131,9 @@ pub fn start(
         member.stop();
         return Err(Failure::NotAnnounced(refused));
     }
+    // What was replayed from the log was counted in an earlier life.
+    member.shared.reader.forget_tally();
+    member.shared.counts.forget_leases();
     Ok(member)
 }
 
@@ -230,6 +237,7 @@ fn run(
     let reader = machine.reader();
     let hub = HubState::new(reader.clone(), millis(settings.progress_interval));
     let applied = machine.applied().0;
+    let counts = Arc::new(Counts::default());
     let shared = Arc::new(Shared {
         cluster: dir.identity().cluster,
         member: dir.identity().member,
@@ -250,6 +258,7 @@ fn run(
         stopping: AtomicBool::new(false),
         full_disk: AtomicBool::new(false),
         threads: Mutex::new(None),
+        counts: counts.clone(),
     });
     let on_failure = once(shared.clone(), on_failure);
     let consensus_thread = ConsensusThread {
@@ -264,7 +273,11 @@ fn run(
     let log_thread =
         LogThread { writer, mark, shared: shared.clone(), inputs: log_inputs, consensus: to_consensus };
     let apply_thread = ApplyThread {
-        applier: Applier::new(machine, conf_state.encode()),
+        applier: Applier::new(
+            machine,
+            conf_state.encode(),
+            Meter { clock: env.clock.clone(), counts: counts.clone() },
+        ),
         shared: shared.clone(),
         inputs: apply_inputs,
         hub: to_hub,
@@ -272,6 +285,7 @@ fn run(
         chores: Chores::new(to_chores, chores_done),
         checkpoint_entries: settings.checkpoint_entries,
         checkpointed: applied,
+        compacting_since: None,
     };
     let (on_checkpoint, on_chore) = (shared.clone(), shared.clone());
     let (kept, clock) = (settings.log_entries_kept, env.clock.clone());
@@ -283,7 +297,7 @@ fn run(
         spawn("apply", move || apply_thread.run(&f3)),
         spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &on_checkpoint, &f4)),
         spawn("chores", move || run_chores(&chore_inputs, &chore_done, &on_chore, &f5)),
-        spawn("watch", move || run_hub(hub, &hub_inputs, &*clock)),
+        spawn("watch", move || run_hub(hub, &hub_inputs, &*clock, &counts)),
     ];
     *lock(&shared.threads) = Some(Threads(threads));
     Member { shared }

@@ -12,6 +12,7 @@ use crate::mvcc::view::View;
 use crate::mvcc::writing::Writing;
 use crate::outcome::{Applied, Outcome};
 use crate::record::Record;
+use crate::tally::Part;
 use crate::{lock, quota, shared};
 use types::{LeaseId, LogIndex, Term};
 
@@ -89,13 +90,21 @@ impl Machine {
     }
 
     fn put(&mut self, put: &Put) -> Result<Outcome, Error> {
-        txn::check_put(self.view(), &lock::read(&self.shared.leases), put)?;
+        let mut part = Part::default();
+        let checked = txn::check_put(self.view(), &lock::read(&self.shared.leases), put, &mut part);
+        // What a put that can be done looks at is counted as it is done.
+        checked.inspect_err(|_| self.shared.space.tally.add(part))?;
         self.write(|w| txn::execute_put(w, put).map(Outcome::Put))
     }
 
     fn txn(&mut self, txn: &Txn) -> Result<Outcome, Error> {
-        let path = Path::choose(self.view(), txn)?;
-        txn::check(self.view(), &lock::read(&self.shared.leases), txn, &path)?;
+        let mut part = Part::default();
+        let path = Path::choose(self.view(), txn, &mut part)?;
+        let leases = lock::read(&self.shared.leases);
+        let checked = txn::check(self.view(), &leases, txn, &path, &mut part);
+        drop(leases);
+        self.shared.space.tally.add(part);
+        checked?;
         self.write(|w| txn::execute(w, txn, &path).map(Outcome::Txn))
     }
 
@@ -104,6 +113,8 @@ impl Machine {
         self.journal.append(&Record::Compaction(compact.revision))?;
         self.compactions.schedule(compact.revision, previous);
         self.changes.compacted = Some(compact.revision);
+        // etcd learns the revision for its answer by a range.
+        self.shared.space.tally.add(Part::RANGE);
         Ok(Outcome::Compact)
     }
 

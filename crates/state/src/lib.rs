@@ -32,6 +32,7 @@ mod reader;
 mod record;
 mod restore;
 mod shared;
+mod tally;
 
 pub use changes::Changes;
 pub use chore::{Chore, ChoreDone};
@@ -42,3 +43,4 @@ pub use error::{Error, Refusal};
 pub use machine::{Machine, Sweep};
 pub use outcome::{Applied, Outcome};
 pub use reader::{LeaseView, Reader};
+pub use tally::Tallied;

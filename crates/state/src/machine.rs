@@ -89,7 +89,10 @@ impl Machine {
     /// The store's failure.
     pub fn compact_step(&mut self, budget: usize) -> Result<Sweep, Error> {
         self.check_whole()?;
-        self.compactions.step(&self.shared.space, budget, |_gone| {})
+        let mut gone = 0;
+        let swept = self.compactions.step(&self.shared.space, budget, |_| gone += 1);
+        self.shared.space.tally.add_swept(gone);
+        swept
     }
 
     /// The revision up to which everything compacted is physically gone (-1: nothing ever was): what the answer to a

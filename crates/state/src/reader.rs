@@ -15,6 +15,7 @@ use crate::outcome::{
 use crate::query::{PageLimits, Projection, RangeQuery};
 use crate::record::{LEASE_RECORD_BYTES, Record};
 use crate::shared::{self, Shared};
+use crate::tally::{Part, Tallied};
 use crate::{leases, lock};
 use std::sync::Arc;
 use types::{Key, KeyRange, LeaseId, ModRevision, Revision};
@@ -54,6 +55,7 @@ impl Reader {
     /// # Errors
     /// `Refused` (compacted, future revision), or the store's failure.
     pub fn range(&self, query: &RangeQuery) -> Result<RangeOutcome, Error> {
+        self.0.space.tally.add(Part::RANGE);
         let pin = self.0.space.pin();
         View::pinned(&self.0.space, &pin).range(query)
     }
@@ -71,6 +73,7 @@ impl Reader {
         projection: Projection,
         limits: PageLimits,
     ) -> Result<RangePage, Error> {
+        self.0.space.tally.add(Part::RANGE);
         let pin = self.0.space.pin();
         let rest = from.map(|from| KeyRange { start: from.clone(), end: range.end.clone() });
         View::pinned(&self.0.space, &pin).page(rest.as_ref().unwrap_or(range), at, projection, limits)
@@ -86,9 +89,16 @@ impl Reader {
         }
         let pin = self.0.space.pin();
         let view = View::pinned(&self.0.space, &pin);
-        let path = Path::choose(view, txn)?;
-        txn::check(view, &leases::Leases::default(), txn, &path)?;
-        Ok((pin.current, txn::evaluate(view, txn, &path)?))
+        let mut part = Part::default();
+        let outcome = Self::txn_read_at(view, txn, &mut part);
+        self.0.space.tally.add(part);
+        Ok((pin.current, outcome?))
+    }
+
+    fn txn_read_at(view: View<'_>, txn: &Txn, part: &mut Part) -> Result<TxnOutcome, Error> {
+        let path = Path::choose(view, txn, part)?;
+        txn::check(view, &leases::Leases::default(), txn, &path, part)?;
+        txn::evaluate(view, txn, &path, part)
     }
 
     /// A page of history: the events of revisions `from..=to` whose key `keep` accepts. `next` lies beyond `to` (or the
@@ -111,6 +121,7 @@ impl Reader {
     /// # Errors
     /// The store's failure.
     pub fn previous(&self, key: &[u8], mod_revision: Revision) -> Result<Option<Pair>, Error> {
+        self.0.space.tally.add(Part::RANGE);
         self.0.space.previous(key, mod_revision)
     }
 
@@ -192,6 +203,23 @@ impl Reader {
         let (alarms, membership) = (self.alarms(AlarmKind::None), self.membership());
         self.0.space.kept(&pin, each)?;
         Ok(CopiedFacts { revision: pin.current, compacted: pin.compacted, leases, alarms, membership })
+    }
+
+    /// How often the key space was read and written since the process began, or since [`Reader::forget_tally`].
+    #[must_use]
+    pub fn tally(&self) -> Tallied {
+        self.0.space.tally.read()
+    }
+
+    /// Lets the counting begin anew: what was replayed from the log has been counted in an earlier life.
+    pub fn forget_tally(&self) {
+        self.0.space.tally.clear();
+    }
+
+    /// Reads that hold a revision now.
+    #[must_use]
+    pub fn open_reads(&self) -> u64 {
+        self.0.space.horizon.pinned()
     }
 
     /// What the store weighs.

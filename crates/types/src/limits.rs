@@ -34,6 +34,13 @@ pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
 pub const STORE_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of records gathered in memory before the store writes them.
 pub const STORE_BUFFER_BYTES: usize = 1024 * 1024;
+/// Bytes a second that are read to check the stored data while the member runs, unless told otherwise: a day is enough for 300
+/// GiB, and no disk notices.
+pub const SCRUB_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
+/// Bytes read at once by that check.
+pub const SCRUB_CHUNK_BYTES: usize = 256 * 1024;
+/// Between two rounds of that check, in seconds.
+pub const SCRUB_INTERVAL_SECONDS: u64 = 24 * 3_600;
 /// Keys looked at under one lock of the key index, so that a long read never holds up the writer.
 pub const INDEX_PAGE_KEYS: usize = 512;
 /// Hashes of past compactions kept in memory for HashKV (etcd keeps as many); the oldest is dropped.

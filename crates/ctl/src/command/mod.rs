@@ -20,13 +20,14 @@ pub(crate) mod put;
 pub(crate) mod range;
 pub(crate) mod session;
 pub(crate) mod txn;
+pub(crate) mod verify;
 pub(crate) mod version;
 pub(crate) mod watch;
 
 use crate::connect::Client;
 use crate::exit::Failure;
 use crate::print::text::quote;
-use crate::settings::Settings;
+use crate::settings::{Global, Settings};
 use clap::Subcommand;
 use std::ffi::OsStr;
 use std::io::Write;
@@ -72,6 +73,8 @@ pub enum Command {
     /// Prepare or end a downgrade of the cluster
     #[command(subcommand)]
     Downgrade(downgrade::Downgrade),
+    /// Check a data directory while no member runs on it: every sealed byte, and that nothing is missing or old
+    Verify(verify::Verify),
     /// Print settings for etcdctl and other clients: eval "$(strongroom env)"
     Env(env::Env),
     /// Print completions for a shell
@@ -83,9 +86,14 @@ pub enum Command {
 impl Command {
     /// Runs a command that needs no settings, so that a damaged profile cannot keep it from working; gives back the others.
     /// `root` is the whole command line, for completions.
-    pub(crate) fn run_offline(self, root: &mut clap::Command) -> Result<Option<Self>, Failure> {
+    pub(crate) fn run_offline(
+        self,
+        global: &Global,
+        root: &mut clap::Command,
+    ) -> Result<Option<Self>, Failure> {
         match self {
             Self::Completion(completion) => completion.run(root).map(|()| None),
+            Self::Verify(verify) => verify.run(global).map(|()| None),
             Self::Version => version::run().map(|()| None),
             other => Ok(Some(other)),
         }
@@ -112,7 +120,7 @@ pub(crate) async fn run(command: Command, settings: Settings) -> Result<(), Fail
         Command::MoveLeader(leader) => leader.run(&settings).await,
         Command::Downgrade(downgrade) => downgrade.run(&settings).await,
         Command::Env(env) => env.run(&settings),
-        Command::Completion(_) | Command::Version => Ok(()),
+        Command::Completion(_) | Command::Verify(_) | Command::Version => Ok(()),
     }
 }
 

@@ -20,6 +20,7 @@ use prost::Message;
 use proto::{etcdserverpb as pb, mvccpb};
 pub(crate) use simple::Shown;
 use simple::{Data, Simple};
+pub(crate) use table::boxed;
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -45,6 +45,11 @@ impl Rows {
     }
 }
 
+/// A boxed table of these cells.
+pub(crate) fn boxed(titles: &'static [&'static str], rows: Vec<Vec<String>>) -> String {
+    Rows { titles, rows }.boxed()
+}
+
 fn width(text: &str) -> usize {
     text.chars().count()
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use env::Env;
 use env::sim::{SimClock, SimDisk};
+use node::meter::Counter;
 use node::watch::{Full, WatchRequest, WatchSink, WatchUpdate};
 use node::{Member, Proposed, Refused, Rollback, Settings, start};
 use state::auth::{Evidence, Policy};
@@ -159,6 +160,47 @@ fn what_was_acknowledged_survives_a_crash() {
         assert_eq!(next.applied.revision.0, i64::try_from(count).unwrap() + 2, "seed {seed}");
         member.stop();
     }
+}
+
+/// What a member does is counted and measured where it happens, and what it does again from its log after a crash is not
+/// counted a second time: a dashboard would show a burst of writes that nobody made.
+#[test]
+fn what_is_done_is_counted_once() {
+    let world = World::new();
+    let member = world.start();
+    for n in 0..20 {
+        carry_out(&member, put(&format!("k{n:02}"), 0)).unwrap();
+    }
+    carry_out(&member, Command::LeaseGrant(LeaseGrant { id: LeaseId(9), ttl_seconds: 60 })).unwrap();
+    carry_out(&member, put("leased", 9)).unwrap();
+    carry_out(&member, Command::LeaseRevoke(LeaseId(9))).unwrap();
+    assert!(carry_out(&member, Command::LeaseRevoke(LeaseId(9))).unwrap().applied.result.is_err());
+    member.keep_alive(&recorded(LeaseId(9))).unwrap_err();
+    let (counts, tally) = (member.counts(), member.gauges().tally());
+    assert_eq!((tally.puts, tally.deletes, tally.txns), (21, 1, 0));
+    assert_eq!(tally.put_bytes, 20 * 6 + 12);
+    let leases = [&counts.leases_granted, &counts.leases_revoked, &counts.leases_renewed];
+    assert_eq!(leases.map(Counter::value), [1, 1, 0]);
+    assert_eq!(counts.lease_lives.read().sum, 60.0);
+    let noted = |timed: &node::Timed| {
+        let each = timed.noted().map(|(op, well, took)| (op.name(), well, took.read().count));
+        each.filter(|(op, ..)| !op.starts_with("Cluster")).collect::<Vec<_>>()
+    };
+    let revoked = [("LeaseRevoke", false, 1), ("LeaseRevoke", true, 1)];
+    let applied = [("LeaseGrant", true, 1), revoked[0], revoked[1], ("Put", true, 21)];
+    assert_eq!(noted(&counts.applied), applied);
+    // A refusal is an answer, as in etcd.
+    let requests = [("LeaseGrant", true, 1), ("LeaseRevoke", true, 2), ("Put", true, 21)];
+    assert_eq!(noted(&counts.requests), requests);
+    assert!(counts.log_syncs.read().count >= 24 && counts.log_bytes.value() > 24 * 20);
+    world.disk.crash(1);
+    end(member);
+    let member = world.start();
+    assert_eq!(member.gauges().tally(), state::Tallied::default());
+    assert_eq!(member.counts().leases_granted.value(), 0);
+    assert_eq!(keys(&member).len(), 20);
+    member.stop();
+    assert!(member.counts().commits.read().count >= 1, "a stop in order makes a checkpoint");
 }
 
 /// Many proposals at once share batches, and each is answered with its own outcome.

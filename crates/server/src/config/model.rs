@@ -41,6 +41,8 @@ pub struct Config {
     pub slow: Slow,
     /// Compaction by the member itself.
     pub auto_compaction: AutoCompaction,
+    /// Bytes a second that are read to check the stored data; 0 for no check.
+    pub scrub_rate: u64,
     /// Checks of the stored data against other members'.
     pub integrity: Integrity,
     /// Whether the JSON gateway is served.

@@ -164,7 +164,13 @@ fn request(read: Read) -> Bytes {
 async fn read(context: &Context, how: Read) -> Result<(), String> {
     let member = Connection { evidence: Evidence::Member, peer: "member".to_owned(), via_tls: false };
     let (path, metadata) = ("/etcdserverpb.KV/Range", http::HeaderMap::new());
-    let calling = call::unary(&context.routes, path, request(how), Some(Arc::new(member)), &metadata);
+    let calling = call::unary(
+        call::Services::Uncounted(&context.routes),
+        path,
+        request(how),
+        Some(Arc::new(member)),
+        &metadata,
+    );
     match tokio::time::timeout(context.request_timeout, calling).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(Failure { message, .. })) => Err(message),

@@ -17,6 +17,7 @@ mod tests;
 
 pub use access::{Access, Allowed};
 pub use gateway::Gateway;
+use gateway::call::Services;
 pub use vitals::OfMember;
 
 use crate::gate::Connection;
@@ -163,7 +164,8 @@ impl Router {
             ("/version", _, _) | ("/debug/vars", _, Some(_)) => method_not_allowed(),
             ("/v3", Some(_), _) => moved_to("/v3/"),
             (path, Some(gateway), _) if path.starts_with("/v3/") => {
-                gateway.answer(&self.context.routes, request).await
+                let services = Services::Counted(&self.context.routes, &self.context.metrics);
+                gateway.answer(services, request).await
             }
             _ => not_found(),
         }

@@ -8,6 +8,16 @@ use node::{Member, Role};
 use state::command::AlarmKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// The alarms that stand, under etcd's names.
+fn alarms(gauges: &node::Gauges<'_>) -> Vec<(u64, &'static str)> {
+    let named = gauges.alarms().into_iter().filter_map(|alarm| match alarm.kind {
+        AlarmKind::NoSpace => Some((alarm.member.0, "NOSPACE")),
+        AlarmKind::Corrupt => Some((alarm.member.0, "CORRUPT")),
+        AlarmKind::None => None,
+    });
+    named.collect()
+}
+
 /// A running member, seen from HTTP.
 pub struct OfMember {
     member: Member,
@@ -103,8 +113,10 @@ impl Vitals for OfMember {
                 0 => -1,
                 compacted => compacted,
             },
+            open_reads: gauges.open_reads(),
+            alarms: alarms(&gauges),
+            tally: gauges.tally(),
             features: self.features.clone(),
-            ..Readings::default()
         }
     }
 }

@@ -37,7 +37,7 @@ impl Edge {
         Self { routes: routes.prepare(), http: Arc::new(http), metrics }
     }
 
-    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
@@ -65,28 +65,41 @@ impl Edge {
         }
     }
 
-    async fn call<B>(mut self, request: Request<B>) -> Response<Body>
+    async fn call<B>(self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let method = self.metrics.calls.method(request.uri().path()).cloned();
-        let call = || method.clone().map(|method| Call { metrics: self.metrics.clone(), method });
         if *SHOWS_AUTHORITY && let Some(authority) = request.uri().authority() {
             eprintln!("http2: decoded hpack field header field \":authority\" = {:?}", authority.as_str());
         }
-        let (head, body) = request.into_parts();
-        let ending = call().map(Ending::new);
-        let body = Received { body, call: call(), messages: Messages::default() };
-        let answer = match self.routes.call(Request::from_parts(head, body)).await {
-            Ok(answer) => answer,
-            Err(never) => match never {},
-        };
-        let Some(ending) = ending else { return answer };
-        let (head, body) = answer.into_parts();
-        let body = Body::new(Sent::new(body, &head.headers, ending));
-        Response::from_parts(head, body)
+        counted(self.routes, &self.metrics, request).await
     }
+}
+
+/// Calls a gRPC method and counts the call, whether it came over the network or through the JSON gateway.
+pub(crate) async fn counted<B>(
+    mut routes: Routes,
+    metrics: &Arc<Metrics>,
+    request: Request<B>,
+) -> Response<Body>
+where
+    B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let method = metrics.calls.method(request.uri().path()).cloned();
+    let call = || method.clone().map(|method| Call { metrics: metrics.clone(), method });
+    let (head, body) = request.into_parts();
+    let ending = call().map(Ending::new);
+    let body = Received { body, call: call(), messages: Messages::default() };
+    let answer = match routes.call(Request::from_parts(head, body)).await {
+        Ok(answer) => answer,
+        Err(never) => match never {},
+    };
+    let Some(ending) = ending else { return answer };
+    let (head, body) = answer.into_parts();
+    let body = Body::new(Sent::new(body, &head.headers, ending));
+    Response::from_parts(head, body)
 }
 
 /// As etcd tells them apart: HTTP/2 with gRPC's content type.

@@ -28,6 +28,7 @@ mod tests;
 
 pub use bind::{Bound, Error, bind};
 pub use edge::Edge;
+pub(crate) use edge::counted;
 pub use limits::Limits;
 pub use threads::{Reload, Running};
 

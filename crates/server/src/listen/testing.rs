@@ -331,11 +331,12 @@ impl Plan {
     pub(crate) fn start_at(self, address: Address) -> Server {
         listen_to_the_log();
         let methods = [("KV", "Range", Shape::Unary), ("Watch", "Watch", Shape::BidiStream)];
-        let metrics = Arc::new(Metrics::new(methods.map(|(service, method, shape)| MethodName {
+        let methods = methods.map(|(service, method, shape)| MethodName {
             service: format!("etcdserverpb.{service}"),
             method: method.into(),
             shape,
-        })));
+        });
+        let metrics = Arc::new(Metrics::new(methods, Arc::default()));
         let patient = Arc::new(Patient::default());
         let services = Services { reads_fail: Arc::default() };
         let context = Context {

@@ -27,17 +27,17 @@ fn debugging(m: &Metrics, r: &Readings, text: &mut Text) {
         );
         text.sample("etcd_cluster_version", version, 1.0);
     }
-    text.counter("etcd_debugging_lease_granted_total", "Leases granted.", &m.lease_granted_total);
+    text.counter("etcd_debugging_lease_granted_total", "Leases granted.", &m.member.leases_granted);
     text.counter(
         "etcd_debugging_lease_renewed_total",
         "Lease renewals seen while leading.",
-        &m.lease_renewed_total,
+        &m.member.leases_renewed,
     );
-    text.counter("etcd_debugging_lease_revoked_total", "Leases revoked.", &m.lease_revoked_total);
+    text.counter("etcd_debugging_lease_revoked_total", "Leases revoked.", &m.member.leases_revoked);
     text.distribution(
         "etcd_debugging_lease_ttl_total",
         "Time to live of granted leases, in seconds.",
-        &m.lease_ttl,
+        &m.member.lease_lives,
     );
     text.value(
         "etcd_debugging_mvcc_compact_revision",
@@ -49,40 +49,56 @@ fn debugging(m: &Metrics, r: &Readings, text: &mut Text) {
         "Current revision of the store.",
         signed(r.current_revision),
     );
-    text.counter(
-        "etcd_debugging_mvcc_db_compaction_keys_total",
-        "Revisions of keys removed by compaction.",
-        &m.compaction_keys_total,
+    let name = "etcd_debugging_mvcc_db_compaction_keys_total";
+    text.count(name, "Revisions of keys removed by compaction.", r.tally.swept);
+    let name = "etcd_debugging_mvcc_db_compaction_last";
+    text.gauge(
+        name,
+        "When the last compaction ended, Unix time; 0 before the first.",
+        &m.member.compacted_at,
     );
+    let name = "etcd_debugging_mvcc_db_compaction_total_duration_milliseconds";
+    text.distribution(name, "How long compactions took, in milliseconds.", &m.member.compactions);
     text.counter("etcd_debugging_mvcc_events_total", "Events sent to watchers.", &m.mvcc_events_total);
     text.value("etcd_debugging_mvcc_keys_total", "Keys in the store.", whole(r.keys));
     let name = "etcd_debugging_mvcc_pending_events_total";
-    text.known(name, "Events that wait to be sent.", r.pending_events);
+    text.gauge(name, "Events that wait to be sent.", &m.mvcc_pending_events);
     let name = "etcd_debugging_mvcc_slow_watcher_total";
-    text.known(name, "Watchers that are catching up from history.", r.slow_watchers);
-    text.known("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", r.watch_streams);
-    text.known("etcd_debugging_mvcc_watcher_total", "Watchers in all streams.", r.watchers);
-    text.counter("etcd_debugging_server_lease_expired_total", "Leases that expired.", &m.lease_expired_total);
+    text.gauge(name, "Watchers that are catching up from history.", &m.member.watchers_behind);
+    let name = "etcd_debugging_mvcc_total_put_size_in_bytes";
+    text.value(name, "Bytes of keys and values put.", whole(r.tally.put_bytes));
+    text.gauge("etcd_debugging_mvcc_watch_stream_total", "Open watch streams.", &m.member.watch_streams);
+    text.gauge("etcd_debugging_mvcc_watcher_total", "Watchers in all streams.", &m.member.watchers);
+    text.family("etcd_debugging_server_alarms", "Alarms that stand, by member and kind.", Kind::Gauge);
+    for (member, kind) in &r.alarms {
+        let labels = [("alarm_type", *kind), ("server_id", &format!("{member:x}"))];
+        text.sample("etcd_debugging_server_alarms", &labels, 1.0);
+    }
+    text.counter(
+        "etcd_debugging_server_lease_expired_total",
+        "Leases that expired.",
+        &m.member.leases_expired,
+    );
 }
 
 fn disk(m: &Metrics, text: &mut Text) {
     let name = "etcd_disk_backend_commit_duration_seconds";
-    text.distribution(name, "How long commits of the store took.", &m.backend_commit_duration);
+    text.distribution(name, "How long commits of the store took.", &m.member.commits);
     let name = "etcd_disk_backend_defrag_duration_seconds";
     text.distribution(name, "How long defragmentations took.", &m.backend_defrag_duration);
     let name = "etcd_disk_backend_snapshot_duration_seconds";
     text.distribution(name, "How long sending snapshots took.", &m.backend_snapshot_duration);
     text.gauge("etcd_disk_defrag_inflight", "Whether a defragmentation runs.", &m.defrag_inflight);
     let name = "etcd_disk_wal_fsync_duration_seconds";
-    text.distribution(name, "How long syncs of the log took.", &m.wal_fsync_duration);
+    text.distribution(name, "How long syncs of the log took.", &m.member.log_syncs);
     let name = "etcd_disk_wal_write_bytes_total";
-    text.value(name, "Bytes written to the log.", whole(m.wal_write_bytes_total.value()));
+    text.value(name, "Bytes written to the log.", whole(m.member.log_bytes.value()));
     let name = "etcd_disk_wal_write_duration_seconds";
-    text.distribution(name, "How long writes to the log took.", &m.wal_write_duration);
+    text.distribution(name, "How long writes to the log took.", &m.member.log_writes);
 }
 
 fn mvcc(m: &Metrics, r: &Readings, text: &mut Text) {
-    text.known("etcd_mvcc_db_open_read_transactions", "Reads that hold a revision.", r.open_reads);
+    text.value("etcd_mvcc_db_open_read_transactions", "Reads that hold a revision.", whole(r.open_reads));
     text.value(
         "etcd_mvcc_db_total_size_in_bytes",
         "Bytes that the store takes on disk.",
@@ -90,7 +106,7 @@ fn mvcc(m: &Metrics, r: &Readings, text: &mut Text) {
     );
     let name = "etcd_mvcc_db_total_size_in_use_in_bytes";
     text.value(name, "Bytes of the store that are in use.", whole(r.store_bytes_in_use));
-    text.counter("etcd_mvcc_delete_total", "Deletions seen by this member.", &m.mvcc_delete_total);
+    text.count("etcd_mvcc_delete_total", "Deletions seen by this member.", r.tally.deletes);
     text.distribution(
         "etcd_mvcc_hash_duration_seconds",
         "How long hashing the store took.",
@@ -98,9 +114,9 @@ fn mvcc(m: &Metrics, r: &Readings, text: &mut Text) {
     );
     let name = "etcd_mvcc_hash_rev_duration_seconds";
     text.distribution(name, "How long hashing the store at a revision took.", &m.mvcc_hash_rev_duration);
-    text.counter("etcd_mvcc_put_total", "Puts seen by this member.", &m.mvcc_put_total);
-    text.counter("etcd_mvcc_range_total", "Ranges seen by this member.", &m.mvcc_range_total);
-    text.counter("etcd_mvcc_txn_total", "Transactions seen by this member.", &m.mvcc_txn_total);
+    text.count("etcd_mvcc_put_total", "Puts seen by this member.", r.tally.puts);
+    text.count("etcd_mvcc_range_total", "Ranges seen by this member.", r.tally.ranges);
+    text.count("etcd_mvcc_txn_total", "Transactions seen by this member.", r.tally.txns);
     let name = "etcd_network_client_grpc_received_bytes_total";
     text.counter(name, "Bytes of messages received from gRPC clients.", &m.client_received_bytes);
     let name = "etcd_network_client_grpc_sent_bytes_total";
@@ -110,8 +126,8 @@ fn mvcc(m: &Metrics, r: &Readings, text: &mut Text) {
 fn server(m: &Metrics, r: &Readings, text: &mut Text) {
     let name = "etcd_server_apply_duration_seconds";
     text.family(name, "How long applying entries took.", Kind::Histogram);
-    for ([op, success], histogram) in m.apply_duration.all() {
-        text.histogram(name, &[("op", op), ("success", success), ("version", "v3")], &histogram.read());
+    for (op, well, took) in m.member.applied.noted() {
+        text.histogram(name, &[("op", op.name()), ("success", word(well)), ("version", "v3")], &took.read());
     }
     if !r.features.is_empty() {
         text.family("etcd_server_feature_enabled", "Whether a feature gate is on.", Kind::Gauge);
@@ -144,7 +160,7 @@ fn server(m: &Metrics, r: &Readings, text: &mut Text) {
     text.value(name, "Index of the last committed entry.", whole(r.proposals_committed));
     let name = "etcd_server_proposals_failed_total";
     text.family(name, "Proposals that failed.", Kind::Counter);
-    text.sample(name, &[], whole(r.proposals_failed));
+    text.sample(name, &[], whole(r.proposals_failed.saturating_add(m.proposals_timed_out.value())));
     text.value(
         "etcd_server_proposals_pending",
         "Proposals that wait to be committed.",
@@ -153,17 +169,19 @@ fn server(m: &Metrics, r: &Readings, text: &mut Text) {
     text.value("etcd_server_quota_backend_bytes", "Bytes that the store may take.", whole(r.quota_bytes));
     let name = "etcd_server_range_duration_seconds";
     text.family(name, "How long ranges took.", Kind::Histogram);
-    for ([success], histogram) in m.range_duration.all() {
-        text.histogram(name, &[("success", success)], &histogram.read());
+    for (success, took) in [("false", &m.range_duration_failed), ("true", &m.range_duration)] {
+        if !took.is_empty() {
+            text.histogram(name, &[("success", success)], &took.read());
+        }
     }
     let name = "etcd_server_read_indexes_failed_total";
     text.counter(name, "Linearizable reads that could not be confirmed.", &m.read_indexes_failed_total);
     let name = "etcd_server_request_duration_seconds";
     text.family(name, "How long requests took.", Kind::Histogram);
-    for ([success, kind], histogram) in m.request_duration.all() {
-        text.histogram(name, &[("success", success), ("type", kind)], &histogram.read());
+    for (op, well, took) in m.member.requests.noted() {
+        text.histogram(name, &[("success", word(well)), ("type", op.name())], &took.read());
     }
-    text.counter("etcd_server_slow_apply_total", "Entries that took long to apply.", &m.slow_apply_total);
+    text.counter("etcd_server_slow_apply_total", "Entries that took long to apply.", &m.member.slow_applies);
     let name = "etcd_server_slow_read_indexes_total";
     text.counter(name, "Linearizable reads that took long to confirm.", &m.slow_read_indexes_total);
     text.family("etcd_server_version", "The version that this member runs, as a label.", Kind::Gauge);
@@ -179,12 +197,27 @@ fn own(m: &Metrics, text: &mut Text) {
     text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
     let name = "strongroom_requests_refused_total";
     text.counter(name, "Requests refused for how their connection was made.", &m.requests_refused);
+    let name = "strongroom_scrub_bytes_total";
+    text.counter(name, "Bytes read to check the stored data while the member runs.", &m.scrub_bytes);
+    let name = "strongroom_scrub_damage";
+    text.gauge(
+        name,
+        "Places where the last or the present round of that check found damage.",
+        &m.scrub_damage,
+    );
+    let name = "strongroom_scrub_ended_seconds";
+    text.gauge(name, "When its last round ended, Unix time; 0 before.", &m.scrub_ended);
+    text.counter("strongroom_scrub_rounds_total", "Its rounds.", &m.scrub_rounds);
 }
 
 impl Text {
     fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
+        self.count(name, help, counter.value());
+    }
+
+    fn count(&mut self, name: &str, help: &str, count: u64) {
         self.family(name, help, Kind::Counter);
-        self.sample(name, &[], whole(counter.value()));
+        self.sample(name, &[], whole(count));
     }
 
     fn gauge(&mut self, name: &str, help: &str, gauge: &Gauge) {
@@ -196,16 +229,14 @@ impl Text {
         self.sample(name, &[], value);
     }
 
-    fn known(&mut self, name: &str, help: &str, value: Option<u64>) {
-        if let Some(value) = value {
-            self.value(name, help, whole(value));
-        }
-    }
-
     fn distribution(&mut self, name: &str, help: &str, histogram: &Histogram) {
         self.family(name, help, Kind::Histogram);
         self.histogram(name, &[], &histogram.read());
     }
+}
+
+fn word(it: bool) -> &'static str {
+    if it { "true" } else { "false" }
 }
 
 fn truth(it: bool) -> f64 {
@@ -222,6 +253,8 @@ mod tests {
     use super::*;
     use crate::metrics::{MethodName, Shape};
     use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
 
     /// The families of a fresh etcd 3.7.3, name and type, that dashboards, alerts and etcd's tests read.
     const OF_ETCD: &str = include_str!("testdata/families.txt");
@@ -232,17 +265,16 @@ mod tests {
 
     fn sample() -> String {
         let method = MethodName { service: "p.S".into(), method: "M".into(), shape: Shape::Unary };
-        let metrics = Metrics::new([method]);
-        metrics.request_duration.with(["true", "Put"]).observe(0.1);
+        let metrics = Metrics::new([method], Arc::default());
+        let took = Duration::from_millis(100);
+        metrics.member.requests.note(node::Op::Put, Ok::<_, ()>(()), took);
+        metrics.member.applied.note(node::Op::Put, Err::<(), _>(()), took);
+        metrics.range_duration.observe_duration(took);
         let readings = Readings {
             cluster_version: "3.7".into(),
             server_version: "3.7.3",
+            alarms: vec![(10, "NOSPACE")],
             features: vec![("AllAlpha", "ALPHA", false)],
-            watchers: Some(1),
-            watch_streams: Some(1),
-            slow_watchers: Some(0),
-            pending_events: Some(0),
-            open_reads: Some(0),
             ..Readings::default()
         };
         metrics.encode(&readings, Detail::Basic)

@@ -70,15 +70,15 @@ pub struct MethodName {
     pub shape: Shape,
 }
 
-/// The methods of the interface that these descriptors describe, of the services that etcd counts: all but locks and
-/// elections, which it registers after counting began.
+/// The methods of the interface that these descriptors describe. Locks and elections are shown once they were called, as
+/// in etcd, which registers them after counting began.
 ///
 /// # Errors
 /// When the descriptors cannot be read.
 pub fn methods(descriptors: &[u8]) -> Result<Vec<MethodName>, prost_reflect::DescriptorError> {
     let pool = prost_reflect::DescriptorPool::decode(descriptors)?;
     let counted = |service: &prost_reflect::ServiceDescriptor| {
-        matches!(service.package_name(), "etcdserverpb" | "grpc.health.v1")
+        matches!(service.package_name(), "etcdserverpb" | "grpc.health.v1" | "v3lockpb" | "v3electionpb")
     };
     let services: Vec<_> = pool.services().filter(counted).collect();
     let methods = services.iter().flat_map(prost_reflect::ServiceDescriptor::methods);
@@ -130,8 +130,19 @@ impl Method {
         self.sent.add(messages);
     }
 
-    /// A call ended with this status code after this time.
+    /// Whether it is shown before it was called.
+    fn shown_unused(&self) -> bool {
+        !self.name.service.starts_with("v3")
+    }
+
+    /// A call ended with this status code after this time. A unary call's refusal counts as a message sent, and the end of
+    /// a client's stream as one received: that is how the Go library counts.
     pub fn handled(&self, code: u16, elapsed: Duration) {
+        match self.name.shape {
+            Shape::Unary if code != 0 => self.sent.inc(),
+            Shape::BidiStream | Shape::ClientStream => self.received.inc(),
+            Shape::Unary | Shape::ServerStream => {}
+        }
         if let Some(count) = self.handled.get(usize::from(code)).or(self.handled.get(UNKNOWN)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -183,7 +194,9 @@ impl Calls {
             for method in &self.ordered {
                 let count = method.handled.get(number).map_or(0, |count| count.load(Ordering::Relaxed));
                 let [m, s, t] = method.labels();
-                text.sample("grpc_server_handled_total", &[("grpc_code", code), m, s, t], whole(count));
+                if count > 0 || method.shown_unused() {
+                    text.sample("grpc_server_handled_total", &[("grpc_code", code), m, s, t], whole(count));
+                }
             }
         }
         if detail == super::Detail::Extensive {
@@ -202,7 +215,9 @@ impl Calls {
     fn counters(&self, text: &mut Text, name: &str, help: &str, pick: fn(&Method) -> &Counter) {
         text.family(name, help, Kind::Counter);
         for method in &self.ordered {
-            text.sample(name, &method.labels(), whole(pick(method).value()));
+            if method.started.value() > 0 || method.shown_unused() {
+                text.sample(name, &method.labels(), whole(pick(method).value()));
+            }
         }
     }
 }
@@ -247,8 +262,24 @@ mod tests {
         assert!(has("etcdserverpb.Watch", "Watch", Shape::BidiStream));
         assert!(has("etcdserverpb.Auth", "Authenticate", Shape::Unary));
         assert!(has("grpc.health.v1.Health", "Watch", Shape::ServerStream));
-        assert!(!methods.iter().any(|method| method.service.starts_with("v3")));
-        assert_eq!(methods.len(), 44, "{methods:?}");
+        let (late, shown): (Vec<_>, Vec<_>) =
+            methods.iter().partition(|method| method.service.starts_with("v3"));
+        assert_eq!((shown.len(), late.len()), (44, 7), "{methods:?}");
+        let calls = Calls::new(methods.clone());
+        let encoded = || {
+            let mut text = Text::default();
+            calls.encode(&mut text, super::super::Detail::Basic);
+            text.finish()
+        };
+        assert!(!encoded().contains("v3lockpb"), "not before it was called");
+        let lock = calls.method("/v3lockpb.Lock/Lock").unwrap();
+        lock.started();
+        lock.handled(0, Duration::from_millis(1));
+        assert_eq!(
+            encoded().matches("v3lockpb").count(),
+            4,
+            "started, handled with one code, two of messages"
+        );
     }
 
     /// A call shows up under its code with etcd's label names, which alerts match on.

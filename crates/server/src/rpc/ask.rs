@@ -2,14 +2,38 @@
 //!
 //! Owns the waiting. A future that is dropped (the client left) abandons the answer, not the act.
 
+use super::requests::Reading;
 use super::status::Failure;
 use super::{Inner, Services};
 use audit::Recorded;
-use node::{Proposed, Refused, Reply};
+use env::Monotonic;
+use node::{Op, Proposed, Refused, Reply};
 use state::auth::{Demanding, Principal};
 use state::command::{Alarm, AlarmAction, AlarmChange, AlarmKind, Command};
+use state::outcome::RangeOutcome;
+use state::query::RangeQuery;
 use state::{Outcome, quota};
+use std::time::Duration;
 use types::Revision;
+
+/// A barrier that takes longer is counted as slow (etcd's time between two tries).
+const SLOW_BARRIER: Duration = Duration::from_millis(500);
+
+/// How new what is read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// Every write acknowledged before is seen.
+    Linearizable,
+    /// What this member has applied is good enough.
+    AsApplied,
+}
+
+impl Freshness {
+    /// What a request's `serializable` asks for.
+    pub(super) fn of_serializable(serializable: bool) -> Self {
+        if serializable { Self::AsApplied } else { Self::Linearizable }
+    }
+}
 
 /// What came of a command that was carried out.
 pub(super) struct Done {
@@ -59,7 +83,11 @@ impl Inner {
     pub(super) async fn propose(&self, principal: &Principal, command: Command) -> Result<Done, Failure> {
         let command = self.admit(principal, command)?;
         self.room_for(&command).await?;
-        let proposed: Proposed = self.wait(|reply| self.member().propose(command, reply)).await?;
+        let proposed = self.wait(|reply| self.member().propose(command, reply)).await;
+        if matches!(proposed, Err(Failure::Timeout)) {
+            self.context.metrics.proposals_timed_out.inc();
+        }
+        let proposed: Proposed = proposed?;
         Ok(Done { revision: proposed.applied.revision, outcome: proposed.applied.result? })
     }
 
@@ -87,7 +115,58 @@ impl Inner {
 
     /// Waits until a read sees every write acknowledged before.
     pub(super) async fn barrier(&self) -> Result<(), Failure> {
-        self.wait(|reply| self.member().read_barrier(reply)).await
+        let (metrics, began) = (&self.context.metrics, self.now());
+        let confirmed = self.wait(|reply| self.member().read_barrier(reply)).await;
+        if confirmed.is_err() {
+            metrics.read_indexes_failed_total.inc();
+        }
+        if self.now().since(began) > SLOW_BARRIER {
+            metrics.slow_read_indexes_total.inc();
+        }
+        confirmed
+    }
+
+    /// Reads a range for `principal`, after a barrier where that is asked for.
+    pub(super) async fn range(
+        &self,
+        principal: &Principal,
+        query: RangeQuery,
+        freshness: Freshness,
+    ) -> Result<RangeOutcome, Failure> {
+        let began = self.now();
+        let found = self.range_untimed(principal, query, freshness).await;
+        let (took, counts) = (self.now().since(began), self.member().counts());
+        counts.requests.note(Op::Range, found.as_ref(), took);
+        counts.note_if_slow(took);
+        found
+    }
+
+    async fn range_untimed(
+        &self,
+        principal: &Principal,
+        query: RangeQuery,
+        freshness: Freshness,
+    ) -> Result<RangeOutcome, Failure> {
+        let reading = self.admit(principal, Reading(query))?;
+        if freshness == Freshness::Linearizable {
+            self.barrier().await?;
+        }
+        Ok(self.time_range(|| self.inspect(&reading).range(&reading.request().0))?)
+    }
+
+    /// Notes how long a look at the key space takes.
+    pub(super) fn time_range<T, E>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let began = self.now();
+        let found = read();
+        let metrics = &self.context.metrics;
+        let times = if found.is_ok() { &metrics.range_duration } else { &metrics.range_duration_failed };
+        times.observe_duration(self.now().since(began));
+        found
+    }
+
+    /// The moment, for measuring.
+    pub(super) fn now(&self) -> Monotonic {
+        self.context.clock.monotonic()
     }
 }
 

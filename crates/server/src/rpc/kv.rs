@@ -4,29 +4,41 @@
 //! A transaction whose operations are all ranges is a read, as in etcd.
 
 use super::Services;
+use super::ask::Freshness;
 use super::convert;
 use super::range_stream::RangeStream;
 use super::requests::{Reading, ReadingTxn};
 use super::status::Failure;
+use audit::Recorded;
+use node::Op;
 use proto::etcdserverpb as pb;
+use state::outcome::TxnOutcome;
 use state::{Command, Outcome};
 use tonic::{Request, Response, Status};
+use types::Revision;
 
 /// The KV service.
 #[derive(Clone)]
 pub(super) struct Kv(pub Services);
+
+impl Kv {
+    fn read_txn(&self, reading: &Recorded<ReadingTxn>) -> Result<(Revision, TxnOutcome), Failure> {
+        let began = self.0.now();
+        let read = self.0.inspect(reading).txn_read(&reading.request().0);
+        let (took, counts) = (self.0.now().since(began), self.0.member().counts());
+        counts.requests.note(Op::ReadonlyTxn, read.as_ref(), took);
+        counts.note_if_slow(took);
+        Ok(read?)
+    }
+}
 
 #[tonic::async_trait]
 impl pb::kv_server::Kv for Kv {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
         let principal = self.0.principal(&request);
         let request = request.into_inner();
-        let serializable = request.serializable;
-        let reading = self.0.admit(&principal, Reading(convert::range(request)?))?;
-        if !serializable {
-            self.0.barrier().await?;
-        }
-        let found = self.0.inspect(&reading).range(&reading.request().0).map_err(Failure::from)?;
+        let freshness = Freshness::of_serializable(request.serializable);
+        let found = self.0.range(&principal, convert::range(request)?, freshness).await?;
         Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)?))
     }
 
@@ -75,7 +87,7 @@ impl pb::kv_server::Kv for Kv {
             if !parsed.serializable {
                 self.0.barrier().await?;
             }
-            self.0.inspect(&reading).txn_read(&reading.request().0).map_err(Failure::from)?
+            self.read_txn(&reading)?
         } else {
             let done = self.0.propose(&principal, Command::Txn(parsed.txn)).await?;
             let Outcome::Txn(txn) = done.outcome else { return Err(self.0.mismatch("txn").into()) };

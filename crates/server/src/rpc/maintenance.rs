@@ -151,7 +151,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
 
     async fn hash(&self, request: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
         let asked = self.0.admit(&self.0.principal(&request), Act::Hash)?;
+        let began = self.0.now();
         let (hash, revision) = self.0.inspect(&asked).hash().map_err(Failure::from)?;
+        self.0.context.metrics.mvcc_hash_duration.observe_duration(self.0.now().since(began));
         Ok(Response::new(pb::HashResponse { header: Some(self.0.header(revision)), hash }))
     }
 
@@ -161,7 +163,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
     ) -> Result<Response<pb::HashKvResponse>, Status> {
         let asked = self.0.admit(&self.0.principal(&request), Act::HashKv)?;
         let revision = Revision(request.into_inner().revision);
+        let began = self.0.now();
         let hashed = self.0.inspect(&asked).hash_kv(revision).map_err(Failure::from)?;
+        self.0.context.metrics.mvcc_hash_rev_duration.observe_duration(self.0.now().since(began));
         Ok(Response::new(pb::HashKvResponse {
             header: Some(self.0.header(hashed.revision)),
             hash: hashed.hash,

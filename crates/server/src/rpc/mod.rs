@@ -35,6 +35,7 @@ mod watch;
 mod tests;
 
 use crate::gate::Gate;
+use crate::metrics::Metrics;
 use around::Around;
 use audit::Recorder;
 use env::{Clock, Random};
@@ -65,6 +66,8 @@ pub struct Context {
     pub random: Arc<dyn Random>,
     /// Measures how long requests take.
     pub clock: Arc<dyn Clock>,
+    /// Where it is counted what the services do.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Sizes and times of requests.

@@ -77,7 +77,7 @@ impl RangeStream {
     }
 
     fn count_only(&self) -> Result<pb::RangeResponse, Failure> {
-        let found = self.services.inspect(&self.reading).range(self.query())?;
+        let found = self.services.time_range(|| self.services.inspect(&self.reading).range(self.query()))?;
         let header = Some(self.services.header(found.revision));
         Ok(pb::RangeResponse { header, count: found.count, ..pb::RangeResponse::default() })
     }
@@ -90,7 +90,9 @@ impl RangeStream {
         // What chunks are sorted by may be the value, which is then read even if it is not sent.
         let projection = if query.sort.is_some() { Projection::KeysAndValues } else { query.projection };
         let from = progress.from.as_ref();
-        let page = reader.range_page(&query.range, progress.pinned, from, projection, limits)?;
+        let page = self
+            .services
+            .time_range(|| reader.range_page(&query.range, progress.pinned, from, projection, limits))?;
         if progress.header == Revision::ZERO {
             progress.header = page.revision;
             if progress.pinned <= Revision::ZERO {
@@ -111,7 +113,7 @@ impl RangeStream {
                         ..RangeQuery::latest(range)
                     };
                     answer.more = true;
-                    reader.range(&rest)?.count
+                    self.services.time_range(|| reader.range(&rest))?.count
                 }
                 None => 0,
             };

@@ -4,9 +4,9 @@
 //! the caller's own rights through the same gate as its other requests. Source: etcd's `client/v3/concurrency`.
 
 use super::Services;
-use super::requests::Reading;
+use super::ask::Freshness;
 use super::status::Failure;
-use super::watch::Sink;
+use super::watch::{Sink, Updates};
 use bytes::Bytes;
 use node::watch::{WatchEventKind, WatchRequest, WatchStream, WatchUpdate};
 use proto::mvccpb;
@@ -15,7 +15,6 @@ use state::auth::Principal;
 use state::command::{Command, Compare, CompareOperand, CompareRelation, Put, PutLease, PutValue, Txn};
 use state::outcome::TxnOutcome;
 use state::query::{RangeQuery, Sort, SortOrder, SortTarget};
-use tokio::sync::mpsc;
 use types::limits::WATCH_RESPONSES_WAITING_MAX;
 use types::{Key, KeyRange, LeaseId, Revision};
 
@@ -50,16 +49,14 @@ impl Dealer {
         &self,
         query: RangeQuery,
     ) -> Result<(Revision, Option<mvccpb::KeyValue>), Failure> {
-        let reading = self.services.admit(&self.principal, Reading(query))?;
-        self.services.barrier().await?;
-        let found = self.services.inspect(&reading).range(&reading.request().0)?;
+        let found = self.services.range(&self.principal, query, Freshness::Linearizable).await?;
         let pair = found.pairs.into_iter().next().map(super::convert::pair).transpose()?;
         Ok((found.revision, pair))
     }
 
     /// Watches `range` from `start` on.
     pub(super) fn watch(&self, range: KeyRange, start: Revision) -> Result<Watched, Failure> {
-        let (sink, updates) = Sink::new(WATCH_RESPONSES_WAITING_MAX);
+        let (sink, updates) = Sink::new(WATCH_RESPONSES_WAITING_MAX, self.services.context.metrics.clone());
         let stream = self.services.member().watch(Box::new(sink));
         let request = WatchRequest {
             id: None,
@@ -114,7 +111,7 @@ impl Dealer {
 pub(super) struct Watched {
     /// Closed when dropped.
     _stream: WatchStream,
-    updates: mpsc::Receiver<WatchUpdate>,
+    updates: Updates,
 }
 
 /// What a watch told.

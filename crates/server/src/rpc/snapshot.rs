@@ -20,6 +20,7 @@ use super::status::Failure;
 use audit::Recorded;
 use aws_lc_rs::digest;
 use bbolt::Writer;
+use env::Monotonic;
 use prost::Message;
 use proto::etcdserverpb as pb;
 use serde_json::json;
@@ -61,7 +62,7 @@ struct LeaseRecord {
 /// Makes the file on a thread that may block, and answers the stream of it.
 pub(super) async fn send(services: &Services, asked: Recorded<Act>) -> Result<Snapshot, Failure> {
     let place = PLACES.try_acquire().map_err(|_| busy())?;
-    let status = services.member().status();
+    let (began, status) = (services.now(), services.member().status());
     let stand = Stand {
         applied: status.applied.0,
         term: status.term.0,
@@ -79,6 +80,8 @@ pub(super) async fn send(services: &Services, asked: Recorded<Act>) -> Result<Sn
         cut: Vec::new(),
         hash: digest::Context::new(&digest::SHA256),
         version,
+        began,
+        services: services.clone(),
         _place: place,
     })
 }
@@ -224,7 +227,17 @@ pub(super) struct Snapshot {
     remaining: u64,
     hash: digest::Context,
     version: String,
+    began: Monotonic,
+    services: Services,
     _place: SemaphorePermit<'static>,
+}
+
+impl Drop for Snapshot {
+    /// Sent, or given up: that is how long it took.
+    fn drop(&mut self) {
+        let took = self.services.now().since(self.began);
+        self.services.context.metrics.backend_snapshot_duration.observe_duration(took);
+    }
 }
 
 enum Rest {

@@ -8,6 +8,7 @@
 
 mod auto_compaction;
 mod data;
+mod scrub;
 
 use crate::config::{Config, Note, Personality, Problem, Security, Serves};
 use crate::http::gateway::Gateway;
@@ -22,6 +23,7 @@ use audit::Recorder;
 use env::{Clock, Env};
 use listen::{Edge, Running};
 use node::Member;
+use scrub::Scrub;
 use state::auth::Policy;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -125,6 +127,7 @@ pub struct Started {
     failures: mpsc::UnboundedReceiver<String>,
     renewal: Renewal,
     signals: Signals,
+    scrub: Scrub,
     /// About the start.
     pub facts: Facts,
 }
@@ -153,6 +156,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
     let addresses = bound.addresses();
     let signals = Signals::caught()?;
+    let scrub = scrub::start(config.scrub_rate, data.dir, env.clock.clone(), edge.metrics().clone());
     let running = bound.serve(&edge, listen_limits(config))?;
     for (listener, address) in
         config.listeners.iter().filter(|each| each.serves != Serves::Peers).zip(addresses)
@@ -167,7 +171,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         access_control: policy == Policy::Closed,
     };
     let renewal = Renewal { authority, clock: env.clock.clone() };
-    Ok(Started { member, running, failures, renewal, signals, facts })
+    Ok(Started { member, running, failures, renewal, signals, scrub, facts })
 }
 
 /// The member's own certificate authority, where a listener uses its certificates; what is due is renewed.
@@ -201,6 +205,7 @@ impl Started {
             }
         });
         self.running.stop(GRACE);
+        drop(self.scrub);
         self.member.stop();
         tracing::info!("stopped");
         failure.map_or(Ok(()), |failure| Err(Failure::Stopped(failure)))
@@ -336,7 +341,7 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
         ..Limits::of_timers(config.timing.heartbeat, ticks)
     };
     let request_timeout = limits.request_timeout;
-    let metrics = Arc::new(Metrics::new(metrics::methods(proto::DESCRIPTORS)?));
+    let metrics = Arc::new(Metrics::new(metrics::methods(proto::DESCRIPTORS)?, member.counts().clone()));
     let routes = rpc::routes(rpc::Context {
         member: member.clone(),
         policy,
@@ -345,7 +350,9 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
         versions: Versions { server: ETCD_VERSION.to_owned(), storage: STORAGE_VERSION.to_owned() },
         random: env.random.clone(),
         clock: env.clock.clone(),
+        metrics: metrics.clone(),
     });
+    member.counts().set_slow_apply(config.slow.apply);
     let vitals = OfMember::new(member.clone(), ETCD_VERSION, STORAGE_VERSION, quota_bytes, Vec::new());
     let gateway = config.gateway.then(|| Gateway::new(proto::DESCRIPTORS)).transpose()?;
     let router = Router::new(http::Context {

@@ -104,6 +104,11 @@ impl Horizon {
         lock::lock(&self.0).pins_by_move.first_key_value().is_none_or(|(oldest, _)| *oldest >= number)
     }
 
+    /// How many pins stand.
+    pub(crate) fn pinned(&self) -> u64 {
+        lock::lock(&self.0).pins.values().map(|count| *count as u64).sum()
+    }
+
     /// Whether nobody reads what a compaction at `compacted` removes.
     pub(crate) fn is_unread_below(&self, compacted: Revision) -> bool {
         lock::lock(&self.0).pins.first_key_value().is_none_or(|(oldest, _)| *oldest >= compacted)

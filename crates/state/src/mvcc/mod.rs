@@ -20,6 +20,7 @@ pub(crate) mod view;
 pub(crate) mod writing;
 
 use crate::lock;
+use crate::tally::Tally;
 use horizon::{Horizon, Pin};
 use index::Index;
 use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -31,11 +32,13 @@ pub(crate) struct KeySpace {
     pub(crate) horizon: Horizon,
     pub(crate) values: Values,
     pub(crate) hashes: hash::CompactionHashes,
+    pub(crate) tally: Tally,
 }
 
 impl KeySpace {
     pub(crate) fn new(index: Index, horizon: Horizon, values: Values) -> Self {
-        Self { index: RwLock::new(index), horizon, values, hashes: hash::CompactionHashes::default() }
+        let (hashes, tally) = (hash::CompactionHashes::default(), Tally::default());
+        Self { index: RwLock::new(index), horizon, values, hashes, tally }
     }
 
     /// The index, for one page of reading.

@@ -15,6 +15,7 @@ use crate::leases::Leases;
 use crate::outcome::{DeleteRangeOutcome, OpOutcome, PutOutcome, TxnOutcome};
 use crate::pair::{Pair, PairView};
 use crate::query::RangeQuery;
+use crate::tally::Part;
 use bytes::Bytes;
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
@@ -27,16 +28,19 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Compares.
-    pub(crate) fn choose(view: View<'_>, txn: &Txn) -> Result<Self, Error> {
+    /// Compares; `part` counts each comparison that was looked at.
+    pub(crate) fn choose(view: View<'_>, txn: &Txn, part: &mut Part) -> Result<Self, Error> {
         let mut succeeded = true;
         for compare in &txn.compare {
-            succeeded = succeeded && holds(view, compare)?;
+            if succeeded {
+                part.ranges += 1;
+                succeeded = holds(view, compare)?;
+            }
         }
         let mut inner = Vec::new();
         for op in taken(txn, succeeded) {
             if let Op::Txn(nested) = op {
-                inner.push(Self::choose(view, nested)?);
+                inner.push(Self::choose(view, nested, part)?);
             }
         }
         Ok(Self { succeeded, inner })
@@ -47,17 +51,23 @@ fn taken(txn: &Txn, succeeded: bool) -> &[Op] {
     if succeeded { &txn.success } else { &txn.failure }
 }
 
-/// Whether everything on the path can be done.
-pub(crate) fn check(view: View<'_>, leases: &Leases, txn: &Txn, path: &Path) -> Result<(), Error> {
+/// Whether everything on the path can be done; `part` counts the pairs that had to be looked at.
+pub(crate) fn check(
+    view: View<'_>,
+    leases: &Leases,
+    txn: &Txn,
+    path: &Path,
+    part: &mut Part,
+) -> Result<(), Error> {
     let mut inner = path.inner.iter();
     for op in taken(txn, path.succeeded) {
         match op {
             Op::Range(query) => view.check_in_txn(query.revision)?,
-            Op::Put(put) => check_put(view, leases, put)?,
+            Op::Put(put) => check_put(view, leases, put, part)?,
             Op::DeleteRange(_) => {}
             Op::Txn(nested) => {
                 if let Some(path) = inner.next() {
-                    check(view, leases, nested, path)?;
+                    check(view, leases, nested, path, part)?;
                 }
             }
         }
@@ -66,11 +76,12 @@ pub(crate) fn check(view: View<'_>, leases: &Leases, txn: &Txn, path: &Path) -> 
 }
 
 /// Whether a put can be done: its lease exists, and its key too where it keeps something. In that order, as in etcd.
-pub(crate) fn check_put(view: View<'_>, leases: &Leases, put: &Put) -> Result<(), Refusal> {
+pub(crate) fn check_put(view: View<'_>, leases: &Leases, put: &Put, part: &mut Part) -> Result<(), Refusal> {
     if let PutLease::Set(id) = put.lease {
         leases.check_named(id)?;
     }
     let keeps = put.value == PutValue::Keep || put.lease == PutLease::Keep;
+    part.ranges += u64::from(keeps || put.prev_kv);
     if keeps && view.find(put.key.as_slice()).is_none() {
         return Err(Refusal::KeyNotFound);
     }
@@ -83,7 +94,7 @@ pub(crate) fn execute(writing: &mut Writing<'_>, txn: &Txn, path: &Path) -> Resu
     let mut ops = Vec::new();
     for op in taken(txn, path.succeeded) {
         ops.push(match op {
-            Op::Range(query) => range(writing.view(), query)?,
+            Op::Range(query) => range(writing.view(), query, &mut writing.part)?,
             Op::Put(put) => {
                 let outcome = execute_put(writing, put)?;
                 OpOutcome::Put(outcome, writing.revision())
@@ -102,15 +113,15 @@ pub(crate) fn execute(writing: &mut Writing<'_>, txn: &Txn, path: &Path) -> Resu
 }
 
 /// Does a transaction that only reads, after [`check`].
-pub(crate) fn evaluate(view: View<'_>, txn: &Txn, path: &Path) -> Result<TxnOutcome, Error> {
+pub(crate) fn evaluate(view: View<'_>, txn: &Txn, path: &Path, part: &mut Part) -> Result<TxnOutcome, Error> {
     let mut inner = path.inner.iter();
     let mut ops = Vec::new();
     for op in taken(txn, path.succeeded) {
         ops.push(match op {
-            Op::Range(query) => range(view, query)?,
+            Op::Range(query) => range(view, query, part)?,
             Op::Put(_) | Op::DeleteRange(_) => return Err(Error::NotReadOnly),
             Op::Txn(nested) => match inner.next() {
-                Some(path) => OpOutcome::Txn(evaluate(view, nested, path)?, Revision::ZERO),
+                Some(path) => OpOutcome::Txn(evaluate(view, nested, path, part)?, Revision::ZERO),
                 None => continue,
             },
         });
@@ -118,7 +129,8 @@ pub(crate) fn evaluate(view: View<'_>, txn: &Txn, path: &Path) -> Result<TxnOutc
     Ok(TxnOutcome { succeeded: path.succeeded, ops })
 }
 
-fn range(view: View<'_>, query: &RangeQuery) -> Result<OpOutcome, Error> {
+fn range(view: View<'_>, query: &RangeQuery, part: &mut Part) -> Result<OpOutcome, Error> {
+    part.ranges += 1;
     view.range(query).map(OpOutcome::Range)
 }
 
@@ -129,6 +141,7 @@ fn range(view: View<'_>, query: &RangeQuery) -> Result<OpOutcome, Error> {
 /// start. Here such a put keeps what the check saw.
 pub(crate) fn execute_put(writing: &mut Writing<'_>, put: &Put) -> Result<PutOutcome, Error> {
     let keeps = put.value == PutValue::Keep || put.lease == PutLease::Keep;
+    writing.part.ranges += u64::from(keeps || put.prev_kv);
     let old = if keeps || put.prev_kv { writing.view().pair(put.key.as_slice())? } else { None };
     let kept = match &old {
         None if keeps => writing.view_before().pair(put.key.as_slice())?,
@@ -153,6 +166,7 @@ pub(crate) fn execute_delete(
     writing: &mut Writing<'_>,
     delete: &DeleteRange,
 ) -> Result<DeleteRangeOutcome, Error> {
+    writing.part.ranges += u64::from(delete.prev_kv);
     let prev = if delete.prev_kv { pairs(writing.view(), delete)? } else { Vec::new() };
     Ok(DeleteRangeOutcome { deleted: writing.delete_range(&delete.range)?, prev })
 }

@@ -17,6 +17,7 @@ use crate::lock;
 use crate::outcome::{Event, EventKind};
 use crate::pair::{Pair, PairView};
 use crate::record::{self, REVISION_BYTES};
+use crate::tally::Part;
 use bytes::Bytes;
 use std::ops::ControlFlow;
 use std::sync::RwLock;
@@ -29,12 +30,15 @@ pub(crate) struct Writing<'a> {
     journal: &'a mut Journal,
     begin: Revision,
     events: Vec<Event>,
+    /// What it has done so far, to be counted at its end.
+    pub(crate) part: Part,
 }
 
 impl<'a> Writing<'a> {
     /// Begins to write the revision after the current one.
     pub(crate) fn begin(space: &'a KeySpace, leases: &'a RwLock<Leases>, journal: &'a mut Journal) -> Self {
-        Self { space, leases, journal, begin: space.horizon.current(), events: Vec::new() }
+        let (begin, part) = (space.horizon.current(), Part::default());
+        Self { space, leases, journal, begin, events: Vec::new(), part }
     }
 
     /// The key space with what was written so far.
@@ -64,6 +68,8 @@ impl<'a> Writing<'a> {
 
     /// Writes one key; the lease exists.
     pub(crate) fn put(&mut self, key: &Key, value: &[u8], lease: LeaseId) -> Result<(), Error> {
+        self.part.puts += 1;
+        self.part.put_bytes += (key.as_slice().len() + value.len()) as u64;
         let at = self.next_place();
         let before = View::writer(self.space, at.main).find(key.as_slice());
         let view = PairView {
@@ -86,6 +92,7 @@ impl<'a> Writing<'a> {
 
     /// Deletes the keys of a range; answers how many there were.
     pub(crate) fn delete_range(&mut self, range: &KeyRange) -> Result<i64, Error> {
+        self.part.deletes += 1;
         let mut keys = Vec::new();
         self.view().walk(range, self.revision(), |key, _| {
             keys.push(Box::<[u8]>::from(key));
@@ -121,6 +128,7 @@ impl<'a> Writing<'a> {
 
     /// Makes the revision readable, if anything was written, and tells `changes`; answers the latest revision.
     pub(crate) fn finish(self, changes: &mut Changes) -> Revision {
+        self.space.tally.add(self.part);
         let revision = self.revision();
         if !self.events.is_empty() {
             self.space.horizon.advance(revision);

@@ -14,7 +14,7 @@ use super::record::{BATCH, BATCH_PAYLOAD_BYTES, BATCH_RECORD_BYTES};
 use crate::Error;
 use crate::file::SegmentFile;
 use env::DiskFile;
-use seal::{HEAD_BYTES, RecordHead, TAG_BYTES};
+use seal::HEAD_BYTES;
 use std::ops::Range;
 
 const SECTOR: u64 = 512;
@@ -86,39 +86,34 @@ fn meets_lost_sector(
 }
 
 /// Whether a batch begins anywhere after `at`: its first record opens, or looks like one and the record after it opens as its
-/// successor (the tag that the first one needs may have been lost with what is judged here).
+/// successor (the tag that the first one needs may have been lost with what is judged here). Looks through a window at a time:
+/// what somebody appended may be larger than the memory.
 fn a_batch_follows(segment: &SegmentFile, at: u64, written: u64) -> Result<bool, Error> {
-    let start = at.saturating_sub(TAG_BYTES as u64);
-    let mut bytes = vec![0; usize::try_from(written.saturating_sub(start)).unwrap_or(usize::MAX)];
-    let count = segment.file.read_at(&mut bytes, start)?;
-    bytes.truncate(count);
     let head = [0, 0, 0, BATCH_PAYLOAD_BYTES as u8, BATCH];
-    let first_bytes = BATCH_RECORD_BYTES as usize;
-    // Each candidate with the tag before it, at its place in the file.
-    let candidates =
-        (start..).zip(0..bytes.len()).filter_map(|(offset, i)| Some((offset, bytes.get(i..)?))).skip(1);
-    for (offset, from_tag) in candidates {
-        let Some((previous, rest)) = from_tag.split_first_chunk::<TAG_BYTES>() else { break };
-        if !rest.starts_with(&head) {
-            continue;
+    let mut window = vec![0; READ_BYTES as usize + HEAD_BYTES];
+    let mut start = at.saturating_add(1);
+    while start < written {
+        let count = segment.file.read_at(&mut window, start)?;
+        let bytes = window.get(..count).unwrap_or_default();
+        let places = (start..start.saturating_add(READ_BYTES)).zip(bytes.windows(HEAD_BYTES));
+        for (place, _) in places.filter(|(_, found)| *found == head) {
+            let after = place.saturating_add(BATCH_RECORD_BYTES);
+            if opens(segment, place, written)? || opens(segment, after, written)? {
+                return Ok(true);
+            }
         }
-        let position = offset.saturating_add(TAG_BYTES as u64);
-        let tag_of_first = rest.get(first_bytes - TAG_BYTES..).and_then(|rest| rest.split_first_chunk());
-        let after = position.saturating_add(BATCH_RECORD_BYTES);
-        if opens(segment, position, previous, rest)
-            || tag_of_first.is_some_and(|(tag, rest)| opens(segment, after, tag, rest))
-        {
-            return Ok(true);
-        }
+        start = start.saturating_add(READ_BYTES);
     }
     Ok(false)
 }
 
-/// Whether a valid record stands at the beginning of `bytes`.
-fn opens(segment: &SegmentFile, position: u64, previous: &[u8; TAG_BYTES], bytes: &[u8]) -> bool {
-    let head = bytes.first_chunk::<HEAD_BYTES>().and_then(|head| RecordHead::decode(head).ok().flatten());
-    let record = head.and_then(|head| bytes.get(..head.record_bytes()));
-    record.is_some_and(|record| segment.key.open_at(position, previous, &mut record.to_vec()).is_ok())
+/// Whether a valid record stands at `place`, within what was written.
+fn opens(segment: &SegmentFile, place: u64, written: u64) -> Result<bool, Error> {
+    match segment.read(place, written) {
+        Ok(_) => Ok(true),
+        Err(Error::Damaged { .. }) => Ok(false),
+        Err(failure) => Err(failure),
+    }
 }
 
 /// One after the last byte in `range` that is not zero.

@@ -1,5 +1,6 @@
 //! Copies of a running member's directory start: kubeadm's upgrade makes them with `cp -r`, one file after the other.
 
+use crate::verify::assert_not_accused;
 use crate::world::{DATA, World, all_records, checkpoint, entry};
 use std::path::{Path, PathBuf};
 use storage::{LogBatch, RecordKind};
@@ -40,6 +41,7 @@ fn a_store_ahead_of_its_log_starts() {
     }
     let late = world.copy(3);
     bring(&early.unwrap(), &late, is_log);
+    assert_not_accused(&late, "a copy of a running member");
     let mut copy = late.live().unwrap();
     assert_eq!(
         (copy.recovered.last, copy.store.last_checkpoint().consistent_index),

@@ -1,6 +1,7 @@
 //! The power fails, a write fails, the disk fills up: at every single act of a workload, in several ways. Afterwards
 //! everything that was synced is there, in order, and nothing that was never written.
 
+use crate::verify::assert_not_accused;
 use crate::world::{Life, World, all_records, checkpoint, entry, try_all_entries};
 use bytes::Bytes;
 use consensus::{Entry, HardState, LogRead};
@@ -169,6 +170,7 @@ fn at_every_act(fault: Fault, survive: impl Fn(&World, u64)) {
                 return;
             }
             survive(&world, chance.number());
+            assert_not_accused(&world, &why);
             // Two more lives: the first finds what is left, the second what the first made of it.
             for _ in 0..2 {
                 work(&world, &mut model, &chance, &why).unwrap_or_else(|error| panic!("{why}: {error}"));
@@ -220,6 +222,7 @@ fn power_failures_follow_each_other() {
             world.disk.fail_at(1 + chance.below(90), Fault::PowerAfter);
             let _ = work(&world, &mut model, &chance, &format!("seed {seed}"));
             world.disk.crash(chance.number());
+            assert_not_accused(&world, &format!("seed {seed}"));
         }
         model.check(&world.live().unwrap(), &format!("seed {seed}")).unwrap();
     }

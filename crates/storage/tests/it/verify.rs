@@ -61,6 +61,18 @@ fn is_found(world: &World) -> bool {
     verified.map_or(true, |verified| verified.damaged + verified.unchecked > 0)
 }
 
+/// What a crash leaves is no damage: an operator who is told so puts a backup back for nothing.
+pub(crate) fn assert_not_accused(world: &World, why: &str) {
+    let (verified, told) = look(world);
+    match verified {
+        Ok(verified) => {
+            assert_eq!((verified.damaged, verified.unchecked), (0, 0), "{why}: {:#?}", told.findings)
+        }
+        // The power failed before there was a directory.
+        Err(error) => assert!(matches!(error, Error::NoData { .. }), "{why}: {error}"),
+    }
+}
+
 type Versions = Vec<BTreeMap<PathBuf, Vec<u8>>>;
 
 /// A history with everything in it: three lives, log and store segments that were finished and that were left open, an

@@ -6,7 +6,7 @@ use super::super::model::{
     Advertised, AuthToken, AutoCompaction, Bootstrap, Cluster, ClusterState, Integrity, Keepalive, Limits,
     Metrics, Pki, Rollback, Slow, Timing, allowed,
 };
-use super::super::number::{GoDuration, quoted};
+use super::super::number::{GoDuration, bytes, quoted};
 use super::super::url::Url;
 use super::super::{Config, KeyRule, Note, Personality, Problem, Surroundings};
 use super::line::{Given, Origin};
@@ -173,6 +173,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
     let bcrypt_cost = bcrypt_cost(&settings, &mut notes);
     let metrics = if settings.text("metrics") == "extensive" { Metrics::Extensive } else { Metrics::Basic };
     let limits = limits(&settings, &mut notes);
+    let scrub_rate = scrub_rate(around, &mut problems);
     notes.extend(idle_notes(&settings));
     if !problems.is_empty() {
         return Err((notes, problems));
@@ -212,6 +213,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
             request: or(settings.duration("warning-unary-request-duration"), Duration::from_millis(300)),
         },
         auto_compaction,
+        scrub_rate,
         integrity: Integrity {
             at_start: gates::enabled(&features, "InitialCorruptCheck"),
             interval: Some(settings.duration("corrupt-check-time").length()).filter(|every| !every.is_zero()),
@@ -257,6 +259,18 @@ fn key_rule(settings: &Settings<'_>, around: &Surroundings, data_dir: &Path) -> 
         certificates: ["cert-file", "peer-cert-file"].iter().filter_map(|name| settings.path(name)).collect(),
         data_dir: data_dir.to_owned(),
     }
+}
+
+/// No flag of etcd's says how fast the stored data is checked; the variable of our own does, here too.
+fn scrub_rate(around: &Surroundings, problems: &mut Vec<Problem>) -> u64 {
+    let Some(text) = around.variable("STRONGROOM_SCRUB_RATE") else {
+        return types::limits::SCRUB_BYTES_PER_SECOND;
+    };
+    bytes(text).unwrap_or_else(|| {
+        let what = format!("cannot understand STRONGROOM_SCRUB_RATE={text}");
+        problems.push(Problem::new(what, "write bytes a second, such as 4MiB; 0 for no check"));
+        0
+    })
 }
 
 fn logging(settings: &Settings<'_>, problems: &mut Vec<Problem>) -> log::Settings {

@@ -133,6 +133,7 @@ pub(super) fn convert(
         _ => None,
     });
     let auto_compaction = auto_compaction(&mut reader);
+    let scrub_rate = reader.bytes("scrub-rate");
     let rollback = if reader.switch("accept-rollback") { Rollback::Accept } else { Rollback::Refuse };
     if rollback == Rollback::Accept {
         notes.push(
@@ -178,6 +179,7 @@ pub(super) fn convert(
         },
         slow: Slow { apply, request },
         auto_compaction,
+        scrub_rate,
         integrity: Integrity {
             at_start: true,
             interval: None,

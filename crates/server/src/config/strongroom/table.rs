@@ -163,6 +163,13 @@ pub const SETTINGS: &[Setting] = &[
         "Keep this much history: a time (1h), or 10000revisions",
         "history is the users' until they say how much they need; kube-apiserver compacts itself",
     ),
+    row(
+        "scrub-rate",
+        One("SIZE"),
+        "4MiB",
+        "Read this much a second to find damage in the stored data; 0 for no check",
+        "300 GiB are read in a day, and no disk notices",
+    ),
     row("heartbeat", One("TIME"), "100ms", "Between heartbeats", "good within one site"),
     row(
         "election",

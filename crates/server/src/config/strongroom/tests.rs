@@ -69,6 +69,7 @@ fn shown(outcome: Result<Config, Box<Exit>>, default: &Config) -> String {
                 format!("{:?}", config.limits),
                 format!("{:?}", config.timing),
                 format!("{:?} {:?} {:?}", config.slow, config.auto_compaction, config.metrics),
+                format!("scrub rate {}", config.scrub_rate),
                 format!("gateway {} {:?}", config.gateway, config.access),
                 format!("{:?} {:?}", config.log, config.rollback),
             ])

@@ -3,6 +3,8 @@
 //! The caller's connection goes along in the request's extensions, as if the request had come over it.
 
 use crate::gate::Connection;
+use crate::listen::counted;
+use crate::metrics::Metrics;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
@@ -15,6 +17,15 @@ use tonic::Code;
 use tonic::body::Body;
 use tonic::service::Routes;
 use tower::Service;
+
+/// The gRPC services in this process.
+#[derive(Clone, Copy)]
+pub(crate) enum Services<'a> {
+    /// As a client's call.
+    Counted(&'a Routes, &'a Arc<Metrics>),
+    /// As the member's own.
+    Uncounted(&'a Routes),
+}
 
 /// How a call failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +81,13 @@ pub(super) fn metadata(headers: &HeaderMap) -> HeaderMap {
 
 /// Calls a method that takes one message and answers one.
 pub(crate) async fn unary(
-    routes: &Routes,
+    services: Services<'_>,
     path: &str,
     message: Bytes,
     caller: Option<Arc<Connection>>,
     metadata: &HeaderMap,
 ) -> Result<Bytes, Failure> {
-    let mut answers = streaming(routes, path, vec![message], caller, metadata).await?;
+    let mut answers = streaming(services, path, vec![message], caller, metadata).await?;
     let answer = answers.next().await.unwrap_or_else(|| Err(Failure::new(Code::Internal, "no answer")))?;
     // The status follows the message, and a failure there counts.
     match answers.next().await {
@@ -88,7 +99,7 @@ pub(crate) async fn unary(
 
 /// Calls any method with these messages; the stream of requests ends behind them.
 pub(crate) async fn streaming(
-    routes: &Routes,
+    services: Services<'_>,
     path: &str,
     messages: Vec<Bytes>,
     caller: Option<Arc<Connection>>,
@@ -111,9 +122,12 @@ pub(crate) async fn streaming(
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    let response = match routes.clone().call(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    let response = match services {
+        Services::Counted(routes, metrics) => counted(routes.clone(), metrics, request).await,
+        Services::Uncounted(routes) => match routes.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
     };
     let (head, body) = response.into_parts();
     if let Some(Err(failure)) = status(&head.headers) {

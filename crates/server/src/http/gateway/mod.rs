@@ -15,7 +15,7 @@ mod stream;
 
 use super::{connection, full, with_type};
 use bytes::Bytes;
-use call::Failure;
+use call::{Failure, Services};
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -24,7 +24,6 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tonic::body::Body;
-use tonic::service::Routes;
 
 /// Why a gateway could not be made: the descriptors are not the interface's.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +69,7 @@ impl Gateway {
         Self { body_deadline, ..self }
     }
 
-    pub(super) async fn answer<B>(&self, routes: &Routes, request: Request<B>) -> Response<Body>
+    pub(super) async fn answer<B>(&self, services: Services<'_>, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -82,7 +81,7 @@ impl Gateway {
         if request.method() != Method::POST {
             return failed(&Failure::new(tonic::Code::Unimplemented, "Method Not Allowed"));
         }
-        match self.carry_out(routes, method, request).await {
+        match self.carry_out(services, method, request).await {
             Ok(response) => response,
             Err(failure) => failed(&failure),
         }
@@ -90,7 +89,7 @@ impl Gateway {
 
     async fn carry_out<B>(
         &self,
-        routes: &Routes,
+        services: Services<'_>,
         method: &MethodDescriptor,
         request: Request<B>,
     ) -> Result<Response<Body>, Failure>
@@ -104,12 +103,12 @@ impl Gateway {
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let messages = self.messages(method, body).await?;
         if method.is_server_streaming() {
-            let answers = call::streaming(routes, &path, messages, caller, &metadata).await?;
+            let answers = call::streaming(services, &path, messages, caller, &metadata).await?;
             let body = stream::Lines::begin(answers, method.output()).await?;
             return Ok(succeeded(Body::new(body)));
         }
         let message = messages.into_iter().next().unwrap_or_default();
-        let answer = call::unary(routes, &path, message, caller, &metadata).await?;
+        let answer = call::unary(services, &path, message, caller, &metadata).await?;
         let answer =
             DynamicMessage::decode(method.output(), answer).map_err(|error| Failure::internal(&error))?;
         Ok(succeeded(full(encode::json(&answer).map_err(|error| Failure::internal(&error))?)))

@@ -1,6 +1,7 @@
 //! A member on a simulated disk, and callers with an identity.
 
 use crate::gate::Connection;
+use crate::metrics::Metrics;
 use crate::rpc::{Context, Limits, Versions, routes};
 use env::Env;
 use http::{Request, Response};
@@ -69,6 +70,7 @@ impl Rig {
             versions: Versions::default(),
             random: env.random.clone(),
             clock: env.clock.clone(),
+            metrics: Arc::new(Metrics::new([], member.counts().clone())),
         });
         Self { member, routes }
     }

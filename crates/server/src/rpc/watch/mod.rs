@@ -23,12 +23,11 @@ use fragment::fragments;
 use node::watch::{WatchId, WatchRequest, WatchStream, WatchUpdate};
 use pb::watch_request::RequestUnion;
 use proto::etcdserverpb as pb;
-pub(super) use sink::Sink;
+pub(super) use sink::{Sink, Updates};
 use state::auth::Principal;
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use types::limits::{WATCH_CONTROL_WAITING_MAX, WATCH_RESPONSES_WAITING_MAX};
@@ -48,7 +47,7 @@ impl pb::watch_server::Watch for Watch {
     ) -> Result<Response<Led<Watching>>, Status> {
         let principal = self.0.principal(&request);
         let patience = Patience::of(&self.0, &request);
-        let (sink, updates) = Sink::new(WATCH_RESPONSES_WAITING_MAX);
+        let (sink, updates) = Sink::new(WATCH_RESPONSES_WAITING_MAX, self.0.context.metrics.clone());
         let watching = Watching {
             hub: self.0.member().watch(Box::new(sink)),
             services: self.0.clone(),
@@ -71,7 +70,7 @@ pub(super) struct Watching {
     hub: WatchStream,
     /// `None` once the client has said its last; it may go on listening.
     requests: Option<Streaming<pb::WatchRequest>>,
-    updates: mpsc::Receiver<WatchUpdate>,
+    updates: Updates,
     /// Creations not yet answered, in the order of the requests.
     created: VecDeque<Creation>,
     /// The watchers that stand, and whether their large answers are split.

@@ -4,9 +4,10 @@
 //! the state's. A chore that meets damage is said to have done so and is the last one of this life: the data it met
 //! answers for itself when it is read.
 
-use crate::apply::{Applier, Failure};
-use crate::member::Shared;
-use crate::threads::OnFailure;
+use super::OnFailure;
+use crate::apply::Applier;
+use crate::failure::Failure;
+use crate::shared::Shared;
 use state::{Chore, ChoreDone, CollectionLimits};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, SyncSender};

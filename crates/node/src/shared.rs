@@ -1,0 +1,62 @@
+//! What the handle of a member and its threads have in common.
+//!
+//! Each part has one writer, or is a counter, or a mutex of a few lines; who writes is said beside it.
+
+use crate::counts::Counts;
+use crate::input::Input;
+use crate::lease_clock::LeaseClock;
+use crate::watch::HubInput;
+use consensus::Position;
+use env::Clock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use types::{ClusterId, MemberId};
+
+/// What the handle and the threads share.
+pub(crate) struct Shared {
+    pub cluster: ClusterId,
+    pub member: MemberId,
+    pub request_bytes_max: usize,
+    pub reader: state::Reader,
+    pub clock: Arc<dyn Clock>,
+    pub consensus: SyncSender<Input>,
+    pub hub: SyncSender<HubInput>,
+    pub leases: Mutex<LeaseClock>,
+    /// Written by the consensus thread.
+    pub position: Mutex<Position>,
+    /// Written by the apply thread.
+    pub applied: AtomicU64,
+    /// Written by the checkpoint thread: the number of the newest durable manifest, 0 before the first of this life.
+    pub generation: AtomicU64,
+    pub next_request: AtomicU64,
+    pub next_stream: AtomicU64,
+    pub pending: AtomicUsize,
+    pub failed: AtomicU64,
+    /// Set by the first thread that fails; the consensus thread then ends, and with it all others.
+    pub broken: AtomicBool,
+    /// Set when the member is to stop.
+    pub stopping: AtomicBool,
+    /// Written by the log thread: there is no room for the next segment.
+    pub full_disk: AtomicBool,
+    pub threads: Mutex<Option<Threads>>,
+    pub counts: Arc<Counts>,
+}
+
+/// The running threads.
+pub(crate) struct Threads(pub(crate) Vec<JoinHandle<()>>);
+
+impl Threads {
+    pub(crate) fn join(self) {
+        for thread in self.0 {
+            // A thread that panicked has said so; the others still end in order.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A lock whose holder panicked still guards whole values: every critical section here is a plain assignment or call.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

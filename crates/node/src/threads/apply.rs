@@ -1,0 +1,148 @@
+//! The apply thread: feeds committed entries to the state, then tells watchers and lease timers, then answers.
+
+use super::OnFailure;
+use super::checkpoint::run_timed;
+use super::chores::Chores;
+use crate::apply::{Answer, Applier};
+use crate::batch::Batch;
+use crate::error::Refused;
+use crate::failure::Failure;
+use crate::shared::{Shared, lock};
+use crate::watch::{Change, HubInput};
+use state::changes::{Changes, LeaseChange};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+use storage::PendingCheckpoint;
+use types::LogIndex;
+
+/// How long the removal of compacted history waits for somebody who reads it.
+const SWEEP_PAUSE: Duration = Duration::from_millis(5);
+
+/// The apply thread.
+pub(crate) struct ApplyThread {
+    pub applier: Applier,
+    pub shared: Arc<Shared>,
+    pub inputs: Receiver<Batch>,
+    pub hub: SyncSender<HubInput>,
+    pub checkpoints: SyncSender<PendingCheckpoint>,
+    pub chores: Chores,
+    /// A checkpoint is due after so many entries.
+    pub checkpoint_entries: u64,
+    pub checkpointed: LogIndex,
+    /// When the physical work began that is going on.
+    pub compacting_since: Option<env::Monotonic>,
+}
+
+impl ApplyThread {
+    pub(crate) fn run(mut self, on_failure: &OnFailure) {
+        let result = self.run_until_stopped();
+        if let Err(failure) = &result {
+            let refused = Refused::Storage(failure.to_string());
+            answer(self.applier.refuse_all(&refused).answers);
+        } else {
+            answer(self.applier.refuse_all(&Refused::Stopped).answers);
+        }
+        if let Err(failure) = result {
+            on_failure(failure);
+        }
+        let _ = self.hub.send(HubInput::Stop);
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), Failure> {
+        loop {
+            let wait = match (self.applier.has_sweep(), self.applier.sweep_waits()) {
+                (false, _) => self.chores.patience(),
+                (true, true) => SWEEP_PAUSE,
+                (true, false) => Duration::ZERO,
+            };
+            let batch = match self.inputs.recv_timeout(wait) {
+                Ok(batch) => Some(batch),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let effects = match batch {
+                Some(batch) => self.applier.apply(batch)?,
+                None => self.applier.sweep()?,
+            };
+            self.time_compaction(&effects.changes);
+            self.shared.applied.store(self.applier.applied().0, Ordering::Release);
+            self.tell(effects.changes);
+            answer(effects.answers);
+            let now = Duration::from_millis(self.shared.clock.monotonic().millis());
+            let chore_done = self.chores.tend(&mut self.applier, now)?;
+            let entries = self.applier.applied().0.saturating_sub(self.checkpointed.0);
+            if chore_done || entries >= self.checkpoint_entries {
+                self.checkpoint_if_idle()?;
+            }
+        }
+        // The last checkpoint of this life, so that the next start has nothing to replay.
+        let last = self.applier.checkpoint()?;
+        run_timed(last, &self.shared)?;
+        Ok(())
+    }
+
+    /// Measures the physical work of compactions, from the first that is due to the end of all.
+    fn time_compaction(&mut self, changes: &Changes) {
+        let now = self.shared.clock.monotonic();
+        if changes.compacted.is_some() && self.compacting_since.is_none() {
+            self.compacting_since = Some(now);
+        }
+        if let Some(began) = self.compacting_since.take_if(|_| !self.applier.has_sweep()) {
+            let counts = &self.shared.counts;
+            counts.compactions.observe(now.since(began).as_secs_f64() * 1000.0);
+            let ended = self.shared.clock.wall().unix_seconds();
+            counts.compacted_at.set(i64::try_from(ended).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Tells lease timers and watchers what changed.
+    fn tell(&mut self, changes: Changes) {
+        if !changes.leases.is_empty() {
+            let now = self.shared.clock.monotonic().millis();
+            let mut clock = lock(&self.shared.leases);
+            let counts = &self.shared.counts;
+            for change in &changes.leases {
+                match *change {
+                    LeaseChange::Granted { id, ttl_seconds } => {
+                        counts.leases_granted.inc();
+                        counts.lease_lives.observe_duration(seconds(ttl_seconds));
+                        clock.start(id, ttl_seconds, ttl_seconds, now)
+                    }
+                    LeaseChange::Revoked(id) => {
+                        counts.leases_revoked.inc();
+                        clock.end(id);
+                    }
+                    LeaseChange::Checkpointed { .. } => {}
+                }
+            }
+        }
+        let upto = changes.revisions.last().map(|revised| revised.revision);
+        if let Some(upto) = upto {
+            let changes =
+                changes.revisions.into_iter().flat_map(|revised| revised.events).map(Change::of).collect();
+            // A full queue is no loss: the hub sees the gap and reads history.
+            let _ = self.hub.try_send(HubInput::Changes(changes, upto));
+        }
+    }
+
+    /// Prepares a checkpoint, unless the one before is still being written.
+    fn checkpoint_if_idle(&mut self) -> Result<(), Failure> {
+        self.checkpointed = self.applier.applied();
+        let prepared = self.applier.checkpoint()?;
+        // No room means that one is being written; a later one covers this too.
+        let _ = self.checkpoints.try_send(prepared);
+        Ok(())
+    }
+}
+
+fn seconds(whole: i64) -> Duration {
+    Duration::from_secs(u64::try_from(whole).unwrap_or_default())
+}
+
+fn answer(answers: Vec<Answer>) {
+    for (reply, answer) in answers {
+        reply(answer);
+    }
+}

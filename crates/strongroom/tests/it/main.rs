@@ -1,0 +1,6 @@
+//! The binary as people run it: what it makes, what it says, how it ends.
+#![allow(clippy::unwrap_used)]
+
+mod place;
+mod scrub;
+mod verify;
