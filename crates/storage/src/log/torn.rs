@@ -90,8 +90,9 @@ fn meets_lost_sector(
 /// what somebody appended may be larger than the memory.
 fn a_batch_follows(segment: &SegmentFile, at: u64, written: u64) -> Result<bool, Error> {
     let head = [0, 0, 0, BATCH_PAYLOAD_BYTES as u8, BATCH];
-    let mut window = vec![0; READ_BYTES as usize + HEAD_BYTES];
     let mut start = at.saturating_add(1);
+    let left = READ_BYTES.min(written.saturating_sub(start));
+    let mut window = vec![0; usize::try_from(left).unwrap_or(0) + HEAD_BYTES];
     while start < written {
         let count = segment.file.read_at(&mut window, start)?;
         let bytes = window.get(..count).unwrap_or_default();

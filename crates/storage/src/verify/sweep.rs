@@ -141,7 +141,8 @@ impl<'a> Sweep<'a> {
     fn search(&mut self, check: &mut Check<'_>) -> Result<bool, Halt> {
         let mut start = self.position.saturating_add(1);
         let reach = TAG_BYTES + SOUGHT_WINDOW + SOUGHT_PAYLOAD_MAX + RECORD_OVERHEAD;
-        let mut window = vec![0; reach];
+        let left = usize::try_from(self.limit.saturating_sub(self.position)).unwrap_or(usize::MAX);
+        let mut window = vec![0; reach.min(left.saturating_add(TAG_BYTES))];
         while start < self.limit {
             let from = start.saturating_sub(TAG_BYTES as u64);
             let left = usize::try_from(self.limit.saturating_sub(from)).unwrap_or(usize::MAX).min(reach);
