@@ -63,6 +63,10 @@ pub const CONCURRENT_STREAMS_MAX: u32 = 16_384;
 pub const PENDING_RESETS_MAX: usize = 64;
 /// Silence on a connection before a sign of life is asked for, in seconds (etcd's `--grpc-keepalive-interval`).
 pub const KEEPALIVE_INTERVAL_SECONDS: u64 = 7_200;
+/// Shortest time between two pings of a client, in seconds (etcd's `--grpc-keepalive-min-time`).
+pub const PING_INTERVAL_SECONDS_MIN: u64 = 5;
+/// The same where `--grpc-keepalive-min-time` is 0: gRPC's own.
+pub const PING_INTERVAL_SECONDS_UNSET: u64 = 300;
 /// How long the sign of life may take, in seconds (etcd's `--grpc-keepalive-timeout`).
 pub const KEEPALIVE_TIMEOUT_SECONDS: u64 = 20;
 /// How often certificate files are looked at, in seconds.

@@ -22,8 +22,8 @@ mod url;
 
 pub use keys::{KeyPlaces, KeyRule};
 pub use model::{
-    Advertised, AuthToken, AutoCompaction, Bootstrap, Cluster, ClusterState, Config, Integrity, Keepalive,
-    Limits, Listener, Metrics, Personality, Pki, Rollback, Security, Serves, Slow, Timing,
+    Advertised, AutoCompaction, Bootstrap, Cluster, ClusterState, Config, Keepalive, Limits, Listener,
+    Metrics, Personality, Pki, Rollback, Security, Serves, Slow, Timing,
 };
 pub use note::{Exit, Note, Problem, Severity};
 pub use url::{Scheme, Url};

@@ -43,8 +43,6 @@ pub struct Config {
     pub auto_compaction: AutoCompaction,
     /// Bytes a second that are read to check the stored data; 0 for no check.
     pub scrub_rate: u64,
-    /// Checks of the stored data against other members'.
-    pub integrity: Integrity,
     /// Whether the JSON gateway is served.
     pub gateway: bool,
     /// Which hosts and sites may talk to it over HTTP.
@@ -53,10 +51,6 @@ pub struct Config {
     pub metrics: Metrics,
     /// What is logged, how and where.
     pub log: log::Settings,
-    /// How tokens are made.
-    pub auth_token: AuthToken,
-    /// bcrypt's cost for new passwords, 4 to 31.
-    pub bcrypt_cost: u32,
     /// etcd's feature gates that differ from their default or were named, in etcd's spelling.
     pub features: BTreeMap<&'static str, bool>,
     /// Where the sealing key lies.
@@ -65,8 +59,6 @@ pub struct Config {
     pub pki: Pki,
     /// What to do when the data is older than the member remembers.
     pub rollback: Rollback,
-    /// Whether to begin a new cluster of one from the data (`--force-new-cluster`).
-    pub force_new_cluster: bool,
     /// What to log first.
     pub notes: Vec<Note>,
     /// etcd's one line that shows all settings, as the fields of `starting an etcd server`.
@@ -123,12 +115,6 @@ pub struct Advertised {
 pub struct Cluster {
     /// How to begin, checked; looked at only when there is no data yet, as in etcd: later starts ignore these settings.
     pub bootstrap: Result<Bootstrap, Problem>,
-    /// Whether changes of membership that would cost the quorum are refused.
-    pub strict_reconfig_check: bool,
-    /// Whether elections ask first.
-    pub pre_vote: bool,
-    /// How many learners there may be.
-    pub learners_max: u32,
 }
 
 /// How a cluster begins.
@@ -162,8 +148,10 @@ pub struct Limits {
     pub txn_ops_max: usize,
     /// Requests under way on one connection.
     pub concurrent_streams_max: u32,
-    /// Signs of life on idle connections; none means never asked for.
+    /// Signs of life on idle connections; none means the usual ones, as in etcd.
     pub keepalive: Option<Keepalive>,
+    /// Shortest time between two pings of a client that has requests under way.
+    pub ping_interval_min: Duration,
 }
 
 /// Signs of life on idle connections.
@@ -190,8 +178,6 @@ pub struct Timing {
     pub catchup_entries: u64,
     /// Revisions removed in one step of a compaction.
     pub compaction_batch: usize,
-    /// Pause between two steps.
-    pub compaction_pause: Duration,
 }
 
 /// When requests are slow enough for a warning.
@@ -214,17 +200,6 @@ pub enum AutoCompaction {
     Revisions(u64),
 }
 
-/// Checks of the stored data against other members'.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Integrity {
-    /// Before serving.
-    pub at_start: bool,
-    /// How often the whole; none means never.
-    pub interval: Option<Duration>,
-    /// How often the hashes of compactions, when that feature is on.
-    pub compact_hash_interval: Duration,
-}
-
 /// How much the metrics tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metrics {
@@ -232,21 +207,6 @@ pub enum Metrics {
     Basic,
     /// With latency histograms of every method.
     Extensive,
-}
-
-/// How tokens are made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AuthToken {
-    /// Random, kept by the member that gave it, this long.
-    Simple {
-        /// How long one is good after its last use.
-        ttl: Duration,
-    },
-    /// Signed; etcd's options as written (`jwt,pub-key=…,priv-key=…,sign-method=…,ttl=…`).
-    Jwt {
-        /// Name and value of each option.
-        options: BTreeMap<String, String>,
-    },
 }
 
 /// Where made certificates lie, and for whom they are made.
@@ -272,22 +232,6 @@ pub enum Rollback {
 }
 
 impl Config {
-    /// The listeners' bounds.
-    #[must_use]
-    pub fn listen_limits(&self) -> listen::Limits {
-        let default = listen::Limits::default();
-        let (keepalive_interval, keepalive_timeout) =
-            self.limits.keepalive.map_or((Duration::ZERO, default.keepalive_timeout), |keepalive| {
-                (keepalive.interval, keepalive.timeout)
-            });
-        listen::Limits {
-            concurrent_streams: self.limits.concurrent_streams_max,
-            keepalive_interval,
-            keepalive_timeout,
-            ..default
-        }
-    }
-
     /// The URLs that clients of this machine use, best first: for `strongroom env` and the first lines of `up`.
     #[must_use]
     pub fn client_endpoints(&self) -> &[String] {

@@ -5,6 +5,7 @@
 //! ever said on it.
 
 use super::edge::{Edge, grpc_refusal, is_grpc, refusal};
+use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
 use super::threads::{Phase, Rejections};
 use super::{Limits, Security, Serves};
@@ -22,6 +23,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
@@ -220,13 +222,17 @@ where
     let service =
         service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, shared.serves));
     let builder = builder(&shared.limits);
+    let stream = Calm::new(stream, shared.limits.ping_interval_min);
+    let too_many_pings = stream.broken();
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let mut asked_to_end = false;
     loop {
         tokio::select! {
             ended = serving.as_mut() => {
-                if let Err(error) = ended {
+                if too_many_pings.load(Ordering::Relaxed) {
+                    shared.calmed(&connection.peer);
+                } else if let Err(error) = ended {
                     tracing::debug!("remote-addr" = %connection.peer, %error, "connection ended");
                 }
                 return;
@@ -268,6 +274,19 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 }
 
 impl Shared {
+    /// One line about a client that pinged too often.
+    fn calmed(&self, peer: &str) {
+        let Some(unsaid) = self.rejections.admit() else { return };
+        let least = self.limits.ping_interval_min;
+        tracing::warn!(
+            "remote-addr" = %peer,
+            "local-addr" = %self.local,
+            unsaid,
+            hint = %format!("raise the client's keepalive time to {least:?} or more, with pings only while requests are under way; or lower --grpc-keepalive-min-time"),
+            "got too many pings from the client, closing the connection"
+        );
+    }
+
     /// One line for the operator: what happened, and what to do.
     fn rejected(&self, peer: &str, failure: &Failure, facts: &Facts) {
         self.edge.metrics().handshakes_failed.inc();

@@ -25,6 +25,9 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// How long the sign of life may take (etcd: 20 s).
     pub keepalive_timeout: Duration,
+    /// Shortest time between two pings of a client that has requests under way (etcd: 5 s); a client that often pings sooner
+    /// is told so and cut.
+    pub ping_interval_min: Duration,
     /// How often certificates are looked at for changes; zero for never.
     pub reload_interval: Duration,
     /// Log lines about rejected connections in one second; further ones are counted.
@@ -44,6 +47,7 @@ impl Default for Limits {
             pending_resets: types::limits::PENDING_RESETS_MAX,
             keepalive_interval: Duration::from_secs(types::limits::KEEPALIVE_INTERVAL_SECONDS),
             keepalive_timeout: Duration::from_secs(types::limits::KEEPALIVE_TIMEOUT_SECONDS),
+            ping_interval_min: Duration::from_secs(types::limits::PING_INTERVAL_SECONDS_MIN),
             reload_interval: Duration::from_secs(types::limits::CERTIFICATE_LOOK_SECONDS),
             rejection_lines_per_second: types::limits::REJECTION_LINES_PER_SECOND,
         }

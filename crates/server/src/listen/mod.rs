@@ -18,6 +18,7 @@ mod connection;
 mod edge;
 mod frames;
 mod limits;
+mod pings;
 mod socket;
 mod threads;
 

@@ -178,6 +178,29 @@ fn headers_that_never_end_are_cut() {
     });
 }
 
+/// A client that pings without end costs the member a frame each; gRPC's clients know the answer and slow down, so it has to
+/// be grpc-go's to the byte: GOAWAY, ENHANCE_YOUR_CALM, `too_many_pings`, then the end.
+#[test]
+fn too_many_pings_end_the_connection_in_grpcs_words() {
+    block_on(async {
+        let server = Plan::clear().start();
+        let mut stream = server.tcp().await;
+        let peer = stream.local_addr().unwrap().to_string();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+        for _ in 0..4 {
+            stream.write_all(b"\0\0\x08\x06\0\0\0\0\0pingping").await.unwrap();
+        }
+        let mut answer = Vec::new();
+        tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        let last = b"\0\0\x16\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0btoo_many_pings";
+        assert!(answer.ends_with(last), "{}", answer.escape_ascii());
+        let line = line_about(&server, &peer).await;
+        assert!(line["hint"].as_str().unwrap().contains("keepalive time to 5s"), "{line}");
+        let mut other = http2(server.tcp().await).await;
+        assert_eq!(call(&mut other, range("a")).await.unwrap().code, 0, "nobody else is concerned");
+    });
+}
+
 /// One connection has a bounded number of requests under way; the next waits, and other connections are not concerned.
 #[test]
 fn streams_are_bounded() {

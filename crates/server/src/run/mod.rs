@@ -353,7 +353,8 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
         metrics: metrics.clone(),
     });
     member.counts().set_slow_apply(config.slow.apply);
-    let vitals = OfMember::new(member.clone(), ETCD_VERSION, STORAGE_VERSION, quota_bytes, Vec::new());
+    let features = config::etcd::gates::states(&config.features);
+    let vitals = OfMember::new(member.clone(), ETCD_VERSION, STORAGE_VERSION, quota_bytes, features);
     let gateway = config.gateway.then(|| Gateway::new(proto::DESCRIPTORS)).transpose()?;
     let router = Router::new(http::Context {
         routes: routes.clone(),
@@ -374,7 +375,8 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
 fn listen_limits(config: &Config) -> listen::Limits {
     let default = listen::Limits::default();
     listen::Limits {
-        concurrent_streams: config.limits.concurrent_streams_max.min(default.concurrent_streams),
+        concurrent_streams: config.limits.concurrent_streams_max,
+        ping_interval_min: config.limits.ping_interval_min,
         keepalive_interval: config
             .limits
             .keepalive

@@ -3,26 +3,25 @@
 //! Facts: embed.Config.Validate, embed.StartEtcd, etcdmain.startEtcdOrProxyV2 of 3.7.3.
 
 use super::super::model::{
-    Advertised, AuthToken, AutoCompaction, Bootstrap, Cluster, ClusterState, Integrity, Keepalive, Limits,
-    Metrics, Pki, Rollback, Slow, Timing, allowed,
+    Advertised, AutoCompaction, Bootstrap, Cluster, ClusterState, Keepalive, Limits, Metrics, Pki, Rollback,
+    Slow, Timing, allowed,
 };
 use super::super::number::{GoDuration, bytes, quoted};
 use super::super::url::Url;
 use super::super::{Config, KeyRule, Note, Personality, Problem, Surroundings};
 use super::line::{Given, Origin};
-use super::table::{self, Fate};
+use super::table;
 use super::value::Value;
-use super::{gates, listeners, summary};
+use super::{gates, idle, listeners, summary};
 use crate::http::Access;
 use crate::log;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const ELECTION_MS_MAX: u64 = 50_000;
 const QUOTA_WARNING_BYTES: i64 = 8 * 1024 * 1024 * 1024;
 const WATCH_PROGRESS: Duration = Duration::from_secs(600);
-const COMPACTION_PAUSE: Duration = Duration::from_millis(10);
 const URL_HINT: &str = "write it as scheme://address:port, for example https://127.0.0.1:2379";
 
 /// The values with their defaults.
@@ -102,6 +101,11 @@ impl Settings<'_> {
         self.0.has(name)
     }
 
+    /// Whether the value is another than the default.
+    pub(super) fn differs(&self, flag: &table::Flag) -> bool {
+        Some(self.value(flag.name)) != flag.kind.parse(flag.default).ok()
+    }
+
     /// The advertised client URLs: without a default once the listen URLs are set.
     fn advertised_clients(&self) -> Vec<Url> {
         // In the file the default stays.
@@ -169,12 +173,12 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
         problems.push(Problem::new(what, "its default is 1m"));
     }
     let listeners = listeners::listeners(&settings, around, &mut notes, &mut problems);
-    let auth_token = auth_token(&settings, &mut problems);
-    let bcrypt_cost = bcrypt_cost(&settings, &mut notes);
+    check_auth_token(&settings, &mut problems);
+    check_bcrypt_cost(&settings, &mut notes);
     let metrics = if settings.text("metrics") == "extensive" { Metrics::Extensive } else { Metrics::Basic };
     let limits = limits(&settings, &mut notes);
     let scrub_rate = scrub_rate(around, &mut problems);
-    notes.extend(idle_notes(&settings));
+    notes.extend(idle::notes(&settings));
     if !problems.is_empty() {
         return Err((notes, problems));
     }
@@ -189,12 +193,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
         personality: Personality::Etcd,
         name: settings.text("name"),
         listeners: listeners.all,
-        cluster: Cluster {
-            bootstrap: bootstrap(&settings),
-            strict_reconfig_check: settings.bool("strict-reconfig-check"),
-            pre_vote: settings.bool("pre-vote"),
-            learners_max: u32::try_from(settings.signed("max-learners")).unwrap_or(0),
-        },
+        cluster: Cluster { bootstrap: bootstrap(&settings) },
         limits,
         timing: Timing {
             heartbeat: Duration::from_millis(heartbeat_ms),
@@ -206,7 +205,6 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
                 .ok()
                 .filter(|batch| *batch > 0)
                 .unwrap_or(types::limits::COMPACTION_RECORDS_PER_STEP),
-            compaction_pause: or(settings.duration("compaction-sleep-interval"), COMPACTION_PAUSE),
         },
         slow: Slow {
             apply: settings.duration("warning-apply-duration").length(),
@@ -214,11 +212,6 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
         },
         auto_compaction,
         scrub_rate,
-        integrity: Integrity {
-            at_start: gates::enabled(&features, "InitialCorruptCheck"),
-            interval: Some(settings.duration("corrupt-check-time").length()).filter(|every| !every.is_zero()),
-            compact_hash_interval: compact_hash.length(),
-        },
         gateway: settings.bool("enable-grpc-gateway"),
         access: Access {
             hosts: allowed(&settings.strings("host-whitelist")),
@@ -226,8 +219,6 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
         },
         metrics,
         log,
-        auth_token,
-        bcrypt_cost,
         key_rule: key_rule(&settings, around, &data_dir),
         pki: Pki {
             dir: super::super::strongroom::pki_dir(&data_dir),
@@ -235,7 +226,6 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
             names: listeners.names,
         },
         rollback: Rollback::Report,
-        force_new_cluster: settings.bool("force-new-cluster"),
         summary: summary::summary(&settings, &advertised, &features),
         advertised,
         features,
@@ -485,47 +475,29 @@ fn features(
     set
 }
 
-fn auth_token(settings: &Settings<'_>, problems: &mut Vec<Problem>) -> AuthToken {
+/// There are no tokens yet; what is wrong with their settings is told all the same, as etcd does.
+fn check_auth_token(settings: &Settings<'_>, problems: &mut Vec<Problem>) {
     let written = settings.text("auth-token");
     let mut parts = written.split(',');
     let kind = parts.next().unwrap_or_default();
-    let mut options = BTreeMap::new();
-    let mut is_well_formed = true;
-    for part in parts {
-        match part.split_once('=') {
-            Some((name, value)) => {
-                is_well_formed &= options.insert(name.to_owned(), value.to_owned()).is_none()
-            }
-            None => is_well_formed = false,
-        }
-    }
-    match kind {
-        "simple" | "" if is_well_formed => {
-            AuthToken::Simple { ttl: Duration::from_secs(settings.unsigned("auth-token-ttl")) }
-        }
-        "jwt" if is_well_formed => AuthToken::Jwt { options },
-        _ => {
-            let hint = "write simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=NAME,ttl=10m";
-            problems.push(Problem::at_start("auth: invalid auth options", hint));
-            AuthToken::Simple { ttl: Duration::ZERO }
-        }
+    let mut names = BTreeSet::new();
+    let is_well_formed = parts.all(|part| part.split_once('=').is_some_and(|(name, _)| names.insert(name)));
+    if !is_well_formed || !matches!(kind, "simple" | "" | "jwt") {
+        let hint = "write simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=NAME,ttl=10m";
+        problems.push(Problem::at_start("auth: invalid auth options", hint));
     }
 }
 
-fn bcrypt_cost(settings: &Settings<'_>, notes: &mut Vec<Note>) -> u32 {
+fn check_bcrypt_cost(settings: &Settings<'_>, notes: &mut Vec<Note>) {
     let cost = settings.unsigned("bcrypt-cost");
-    match u32::try_from(cost) {
-        Ok(cost @ 4..=31) => cost,
-        _ => {
-            notes.push(
-                Note::warn("use default bcrypt cost instead of the invalid given cost")
-                    .with("min-cost", 4)
-                    .with("max-cost", 31)
-                    .with("default-cost", 10)
-                    .with("given-cost", cost),
-            );
-            10
-        }
+    if !(4..=31).contains(&cost) {
+        notes.push(
+            Note::warn("use default bcrypt cost instead of the invalid given cost")
+                .with("min-cost", 4)
+                .with("max-cost", 31)
+                .with("default-cost", 10)
+                .with("given-cost", cost),
+        );
     }
 }
 
@@ -545,6 +517,19 @@ fn limits(settings: &Settings<'_>, notes: &mut Vec<Note>) -> Limits {
                 ),
         );
     }
+    let streams = settings.unsigned("max-concurrent-streams");
+    let streams_max = types::limits::CONCURRENT_STREAMS_MAX;
+    if settings.is_set("max-concurrent-streams")
+        && streams > u64::from(streams_max)
+        && streams < u64::from(u32::MAX)
+    {
+        notes.push(
+            Note::warn("--max-concurrent-streams is higher than is served")
+                .with("given", streams)
+                .with("served", streams_max)
+                .with("hint", "no client opens as many; open a second connection"),
+        );
+    }
     let keepalive = Keepalive {
         interval: settings.duration("grpc-keepalive-interval").length(),
         timeout: settings.duration("grpc-keepalive-timeout").length(),
@@ -557,28 +542,13 @@ fn limits(settings: &Settings<'_>, notes: &mut Vec<Note>) -> Limits {
         },
         request_bytes_max: usize::try_from(settings.unsigned("max-request-bytes")).unwrap_or(usize::MAX),
         txn_ops_max: usize::try_from(settings.unsigned("max-txn-ops")).unwrap_or(usize::MAX),
-        concurrent_streams_max: u32::try_from(settings.unsigned("max-concurrent-streams"))
-            .unwrap_or(u32::MAX),
+        concurrent_streams_max: u32::try_from(streams).unwrap_or(u32::MAX).min(streams_max),
         keepalive: (!keepalive.interval.is_zero() && !keepalive.timeout.is_zero()).then_some(keepalive),
+        ping_interval_min: or(
+            settings.duration("grpc-keepalive-min-time"),
+            Duration::from_secs(types::limits::PING_INTERVAL_SECONDS_UNSET),
+        ),
     }
-}
-
-/// One warning for each flag that was given another value than its default and changes nothing.
-fn idle_notes(settings: &Settings<'_>) -> Vec<Note> {
-    let mut notes = Vec::new();
-    for flag in table::all().filter(|flag| settings.is_set(flag.name)) {
-        match flag.fate {
-            Fate::Deprecated(text) => notes.push(Note::warn(text)),
-            Fate::Idle(why) if Some(settings.value(flag.name)) != flag.kind.parse(flag.default).ok() => {
-                notes.push(
-                    Note::warn(format!("--{} is taken and changes nothing here", flag.name))
-                        .with("reason", why),
-                );
-            }
-            Fate::Idle(_) | Fate::Acts | Fate::Own => {}
-        }
-    }
-    notes
 }
 
 /// How a cluster would begin; wrong settings matter only then.

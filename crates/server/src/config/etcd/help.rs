@@ -27,11 +27,17 @@ pub(super) const USAGE: &str = "Usage:
 #[must_use]
 pub fn version() -> String {
     let (os, arch) = (std::env::consts::OS, go_arch(std::env::consts::ARCH));
-    let commit = option_env!("STRONGROOM_COMMIT").unwrap_or("unknown");
+    let commit = commit();
     let ours = env!("CARGO_PKG_VERSION");
     format!(
         "etcd Version: {VERSION}\nGit SHA: {commit}\nGo Version: none (strongroom {ours}, Rust)\nGo OS/Arch: {os}/{arch}\n"
     )
+}
+
+/// The commit this was built from, as the build says it.
+#[must_use]
+pub fn commit() -> &'static str {
+    option_env!("STRONGROOM_COMMIT").filter(|commit| !commit.is_empty()).unwrap_or("unknown")
 }
 
 pub(super) fn go_arch(arch: &str) -> &str {
@@ -59,9 +65,9 @@ pub fn help() -> String {
                 let _ = writeln!(text, "    Taken, and changes nothing here: {why}.");
             }
             if flag.kind == Kind::Gates {
-                for (gate, stage, default) in super::gates::KNOWN {
-                    let stage = format!("{stage:?}").to_ascii_uppercase();
-                    let _ = writeln!(text, "    {gate}=true|false ({stage} - default={default})");
+                for gate in super::gates::KNOWN {
+                    let (name, stage, default) = (gate.name, gate.stage.shown(), gate.default);
+                    let _ = writeln!(text, "    {name}=true|false ({stage} - default={default})");
                 }
             }
         }

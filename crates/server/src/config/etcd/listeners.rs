@@ -172,18 +172,12 @@ impl Builder<'_, '_> {
         }
         self.warn_of_ignored(side, url);
         if url.is_local() {
-            let what = match serves {
-                Serves::Peers => {
-                    "the peer URL is in clear text: every process of this machine can pose as a member"
-                }
-                Serves::Clients(_) => {
-                    "serving clients in clear text: every process of this machine can read and change everything"
-                }
-            };
-            self.notes.push(Note::warn(what).with("address", url.to_string()).with(
-                "hint",
-                "use https:// with --cert-file, --key-file and --trusted-ca-file (or their peer- forms)",
-            ));
+            // Peers' URLs are not listened on in this version.
+            if serves != Serves::Peers {
+                let what = "serving clients in clear text: every process of this machine can read and change everything";
+                let hint = "use https:// with --cert-file, --key-file and --trusted-ca-file";
+                self.notes.push(Note::warn(what).with("address", url.to_string()).with("hint", hint));
+            }
             return Some(Security::Clear);
         }
         if self.settings.bool(INSECURE_CLEAR_TEXT) {

@@ -8,6 +8,7 @@ mod convert;
 mod file;
 pub mod gates;
 mod help;
+mod idle;
 mod line;
 mod listeners;
 mod summary;
@@ -15,9 +16,11 @@ pub mod table;
 mod value;
 
 #[cfg(test)]
+mod fates;
+#[cfg(test)]
 mod tests;
 
-pub use help::{VERSION, help, version};
+pub use help::{VERSION, commit, help, version};
 
 use super::number::quoted;
 use super::{Config, Exit, Note, Problem, Surroundings};

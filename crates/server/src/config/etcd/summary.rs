@@ -37,7 +37,7 @@ pub(super) fn summary(
     let retention = retention(settings);
     vec![
         ("etcd-version", super::VERSION.into()),
-        ("git-sha", option_env!("STRONGROOM_COMMIT").unwrap_or("unknown").into()),
+        ("git-sha", super::commit().into()),
         ("go-version", concat!("none (strongroom ", env!("CARGO_PKG_VERSION"), ")").into()),
         ("go-os", std::env::consts::OS.into()),
         ("go-arch", super::help::go_arch(std::env::consts::ARCH).into()),

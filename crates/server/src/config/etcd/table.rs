@@ -34,8 +34,12 @@ pub enum Fate {
 }
 use Fate::{Acts, Deprecated, Idle, Own};
 
-const NO_BBOLT: &str = "there is no bbolt file here: data lies in sealed segments that are synced in batches";
-const NO_PEERS: &str = "this version runs a single member and speaks to no peers";
+pub(super) const NO_BBOLT: &str =
+    "there is no bbolt file here: data lies in sealed segments that are synced in batches";
+pub(super) const NO_PEERS: &str = "this version runs a single member and speaks to no peers";
+pub(super) const ALONE: &str =
+    "this version runs a single member: there is no other to compare or to vote with";
+const NO_ACCOUNTS: &str = "this version has no users, roles and tokens yet";
 const NO_DISCOVERY: &str = "discovery is not used without --discovery-endpoints, which this version refuses";
 const NO_TRACING: &str = "OpenTelemetry export is not built in; metrics and the log are";
 const NO_ROTATION: &str = "log files are not rotated by the member; let logrotate or journald do it";
@@ -91,7 +95,13 @@ const MEMBER: &[Flag] = &[
         Idle("a single member elects itself at once"),
         "Shorten the wait before the first election.",
     ),
-    row("listen-peer-urls", Urls(""), "http://localhost:2380", Acts, "Where to listen for members."),
+    row(
+        "listen-peer-urls",
+        Urls(""),
+        "http://localhost:2380",
+        Idle(NO_PEERS),
+        "Where to listen for members.",
+    ),
     row("listen-client-urls", Urls(""), "http://localhost:2379", Acts, "Where to listen for clients."),
     row(
         "listen-client-http-urls",
@@ -134,13 +144,7 @@ const MEMBER: &[Flag] = &[
     row("max-txn-ops", Uint, "128", Acts, "Most operations in a transaction."),
     row("max-request-bytes", Uint, "1572864", Acts, "Most bytes of a request."),
     row("max-concurrent-streams", U32, "4294967295", Acts, "Most requests under way on one connection."),
-    row(
-        "grpc-keepalive-min-time",
-        Duration,
-        "5s",
-        Idle("clients may ping at any rate; floods of frames end the connection by other bounds"),
-        "Shortest time between a client's pings.",
-    ),
+    row("grpc-keepalive-min-time", Duration, "5s", Acts, "Shortest time between a client's pings."),
     row(
         "grpc-keepalive-interval",
         Duration,
@@ -219,14 +223,14 @@ const CLUSTERING: &[Flag] = &[
         "strict-reconfig-check",
         Bool,
         "true",
-        Acts,
+        Idle(ALONE),
         "Refuse changes of membership that would lose the quorum.",
     ),
     row(
         "pre-vote",
         Bool,
         "true",
-        Acts,
+        Idle(ALONE),
         "Ask before an election, so that a returning member disturbs nobody.",
     ),
     row("auto-compaction-retention", Text, "0", Acts, "How much history to keep; 0 keeps all."),
@@ -264,15 +268,27 @@ const SECURITY: &[Flag] = &[
     ),
     row("trusted-ca-file", Text, "", Acts, "CAs of clients' certificates; demands a certificate."),
     row("auto-tls", Bool, "false", Acts, "Serve clients with a certificate that the member makes."),
-    row("peer-cert-file", Text, "", Acts, "Certificate shown to members."),
-    row("peer-key-file", Text, "", Acts, "Key of that certificate."),
-    row("peer-client-cert-auth", Bool, "false", Acts, "Demand a certificate of members."),
+    row("peer-cert-file", Text, "", Idle(NO_PEERS), "Certificate shown to members."),
+    row("peer-key-file", Text, "", Idle(NO_PEERS), "Key of that certificate."),
+    row("peer-client-cert-auth", Bool, "false", Idle(NO_PEERS), "Demand a certificate of members."),
     row("peer-client-cert-file", Text, "", Idle(NO_PEERS), "Certificate to show to members as a client."),
     row("peer-client-key-file", Text, "", Idle(NO_PEERS), "Key of that certificate."),
-    row("peer-trusted-ca-file", Text, "", Acts, "CAs of members' certificates; demands a certificate."),
-    row("peer-cert-allowed-cn", Strings, "", Acts, "Common names of members' certificates."),
-    row("peer-cert-allowed-hostname", Strings, "", Acts, "Host names of members' certificates."),
-    row("peer-auto-tls", Bool, "false", Acts, "Serve members with a certificate that the member makes."),
+    row(
+        "peer-trusted-ca-file",
+        Text,
+        "",
+        Idle(NO_PEERS),
+        "CAs of members' certificates; demands a certificate.",
+    ),
+    row("peer-cert-allowed-cn", Strings, "", Idle(NO_PEERS), "Common names of members' certificates."),
+    row("peer-cert-allowed-hostname", Strings, "", Idle(NO_PEERS), "Host names of members' certificates."),
+    row(
+        "peer-auto-tls",
+        Bool,
+        "false",
+        Idle(NO_PEERS),
+        "Serve members with a certificate that the member makes.",
+    ),
     row(
         "self-signed-cert-validity",
         Uint,
@@ -280,7 +296,7 @@ const SECURITY: &[Flag] = &[
         Idle("made certificates live for days and are renewed in process"),
         "Years that made certificates last.",
     ),
-    row("peer-crl-file", Text, "", Acts, "Members' certificates that are revoked."),
+    row("peer-crl-file", Text, "", Idle(NO_PEERS), "Members' certificates that are revoked."),
     row("cipher-suites", Strings, "", Acts, "TLS 1.2 suites; empty means the good ones."),
     row("cors", Urls("*"), "*", Acts, "Sites whose pages may call; * means all."),
     row("host-whitelist", Strings, "*", Acts, "Names under which it may be called without TLS; * means all."),
@@ -289,9 +305,15 @@ const SECURITY: &[Flag] = &[
 ];
 
 const AUTH: &[Flag] = &[
-    row("auth-token", Text, "simple", Acts, "How tokens are made: simple, or jwt with its options."),
-    row("bcrypt-cost", Uint, "10", Acts, "Cost of a password's hash, 4 to 31."),
-    row("auth-token-ttl", Uint, "300", Acts, "Seconds that a simple token lasts."),
+    row(
+        "auth-token",
+        Text,
+        "simple",
+        Idle(NO_ACCOUNTS),
+        "How tokens are made: simple, or jwt with its options.",
+    ),
+    row("bcrypt-cost", Uint, "10", Idle(NO_ACCOUNTS), "Cost of a password's hash, 4 to 31."),
+    row("auth-token-ttl", Uint, "300", Idle(NO_ACCOUNTS), "Seconds that a simple token lasts."),
 ];
 
 const MONITORING: &[Flag] = &[
@@ -335,14 +357,14 @@ const FEATURES: &[Flag] = &[
         "corrupt-check-time",
         Duration,
         "0s",
-        Acts,
+        Idle(ALONE),
         "How often members compare their whole data; 0 means never.",
     ),
     row(
         "compact-hash-check-time",
         Duration,
         "1m",
-        Acts,
+        Idle(ALONE),
         "How often members compare the hashes of compactions.",
     ),
     row(
@@ -367,13 +389,19 @@ const FEATURES: &[Flag] = &[
         "Between notices of progress to idle watches; 0 means 10m.",
     ),
     row("warning-apply-duration", Duration, "100ms", Acts, "Slower applies are logged."),
-    row("bootstrap-defrag-threshold-megabytes", Uint, "0", Acts, "Defragment at start if it frees as much."),
-    row("max-learners", Int, "1", Acts, "Most learners in the cluster."),
+    row(
+        "bootstrap-defrag-threshold-megabytes",
+        Uint,
+        "0",
+        Idle("space is given back while the member runs, without a stop at start"),
+        "Defragment at start if it frees as much.",
+    ),
+    row("max-learners", Int, "1", Idle(ALONE), "Most learners in the cluster."),
     row(
         "compaction-sleep-interval",
         Duration,
         "0s",
-        Acts,
+        Idle("a compaction gives way to every request between two steps, and needs no pause"),
         "Pause between two steps of a compaction; 0 means 10ms.",
     ),
     row("downgrade-check-time", Duration, "5s", Idle(NO_PEERS), "Between looks at a downgrade's progress."),
@@ -381,7 +409,13 @@ const FEATURES: &[Flag] = &[
 ];
 
 const UNSAFE: &[Flag] = &[
-    row("force-new-cluster", Bool, "false", Acts, "Found a new cluster of one from this data."),
+    row(
+        "force-new-cluster",
+        Bool,
+        "false",
+        Idle("the data is that of a cluster of one already"),
+        "Found a new cluster of one from this data.",
+    ),
     row(
         "unsafe-no-fsync",
         Bool,

@@ -175,8 +175,14 @@ fn kubeadms_command_line_is_taken_whole() {
          --listen-metrics-urls=http://127.0.0.1:2381 --feature-gates=InitialCorruptCheck=true --watch-progress-notify-interval=5s",
     )
     .unwrap();
-    assert_eq!(warnings(&config), Vec::<String>::new(), "nothing to warn of");
-    assert!(config.integrity.at_start);
+    let warnings = warnings(&config);
+    assert_eq!(warnings.len(), 2, "one line a reason: no peers, and nobody to compare with: {warnings:#?}");
+    assert!(
+        warnings[0].starts_with("--listen-peer-urls, --peer-cert-file, --peer-key-file, "),
+        "{warnings:#?}"
+    );
+    assert!(warnings[1].starts_with("feature gate InitialCorruptCheck is taken"), "{warnings:#?}");
+    assert!(config.features["InitialCorruptCheck"]);
     assert_eq!(config.timing.watch_progress.as_secs(), 5);
     assert!(!config.pki.needed);
     let metrics = &config.listeners[2];
@@ -191,15 +197,15 @@ fn kubeadms_command_line_is_taken_whole() {
 #[test]
 fn flags_are_read_as_go_reads_them() {
     for line in [
-        "-name m -pre-vote",
-        "--name=m --pre-vote=t",
-        "--name m -pre-vote=1",
-        "-name=x -name=m --pre-vote=true",
+        "-name m -enable-grpc-gateway",
+        "--name=m --enable-grpc-gateway=t",
+        "--name m -enable-grpc-gateway=1",
+        "-name=x -name=m --enable-grpc-gateway=true",
     ] {
         let config = from_line(&format!("+ {line} --initial-cluster m=http://127.0.0.1:33801")).unwrap();
-        assert_eq!((config.name.as_str(), config.cluster.pre_vote), ("m", true), "{line}");
+        assert_eq!((config.name.as_str(), config.gateway), ("m", true), "{line}");
     }
-    assert!(!from_line("+ --pre-vote=F").unwrap().cluster.pre_vote);
+    assert!(!from_line("+ --enable-grpc-gateway=F").unwrap().gateway);
     let stray = from_line("+ --pre-vote false").unwrap_err();
     assert!(
         stray.to_string().starts_with("\"false\" is not a valid flag"),
@@ -315,7 +321,7 @@ fn experimental_spellings_are_taken_and_act() {
     let config =
         from_line("+ --experimental-initial-corrupt-check --experimental-watch-progress-notify-interval=5s")
             .unwrap();
-    assert!(config.integrity.at_start);
+    assert!(config.features["InitialCorruptCheck"]);
     assert_eq!(config.timing.watch_progress.as_secs(), 5);
     for line in [
         "+ --experimental-warning-apply-duration=1s --warning-apply-duration=2s",
@@ -324,7 +330,7 @@ fn experimental_spellings_are_taken_and_act() {
         assert_eq!(from_line(line).unwrap().slow.apply.as_secs(), 2, "today's spelling counts");
     }
     let config = from_line("ETCD_EXPERIMENTAL_INITIAL_CORRUPT_CHECK=true").unwrap();
-    assert!(config.integrity.at_start);
+    assert!(config.features["InitialCorruptCheck"]);
 }
 
 /// What cannot apply is taken with exactly one line that says why; a default that is written out is no reason to speak.
@@ -333,8 +339,9 @@ fn idle_flags_warn_once_and_only_when_they_differ() {
     let config = from_line("+ --name m --initial-cluster m=http://127.0.0.1:33801 --unsafe-no-fsync --max-wals 9 --backend-batch-limit 0 --max-snapshots=5 --v2-deprecation=write-only --wal-dir=/fast").unwrap();
     let warnings: Vec<_> =
         warnings(&config).into_iter().filter(|warning| !warning.contains("clear text")).collect();
-    assert_eq!(warnings.len(), 5, "{warnings:#?}");
+    assert_eq!(warnings.len(), 6, "{warnings:#?}");
     for text in [
+        "--listen-peer-urls is taken",
         "--unsafe-no-fsync is taken and changes nothing here",
         "--max-wals is taken",
         "--wal-dir is taken",
@@ -390,7 +397,6 @@ fn the_configuration_file_is_etcds() {
     assert_eq!(config.limits.keepalive.unwrap().interval.as_secs(), 3600);
     assert_eq!(config.limits.quota_bytes, Some(4 << 30));
     assert_eq!(config.auto_compaction, crate::config::AutoCompaction::Revisions(1000));
-    assert_eq!(config.integrity.interval.unwrap().as_secs(), 5);
     assert!(config.features["CompactHashCheck"]);
     let Security::Tls(peers) = &config.listeners[1].security else { panic!("no tls") };
     assert_eq!(peers.allowed_common_names, ["a", "b"]);
@@ -401,6 +407,7 @@ fn the_configuration_file_is_etcds() {
         "max-snapshots is deprecated",
         "TLS_RSA_WITH_AES_128_CBC_SHA",
         "experimental-corrupt-check-time",
+        "--corrupt-check-time, feature gate CompactHashCheck are taken and change nothing here",
     ] {
         assert!(warnings.contains(expected), "{expected} in {warnings}");
     }

@@ -1,8 +1,8 @@
 //! From settings to a [`Config`]: each value is read, then all are checked together.
 
 use super::super::model::{
-    Advertised, AuthToken, AutoCompaction, Bootstrap, Cluster, ClusterState, Integrity, Keepalive, Limits,
-    Metrics, Pki, Rollback, Slow, Timing,
+    Advertised, AutoCompaction, Bootstrap, Cluster, ClusterState, Keepalive, Limits, Metrics, Pki, Rollback,
+    Slow, Timing,
 };
 use super::super::number::{self, GoDuration};
 use super::super::url::{Url, is_loopback, split_host_port};
@@ -161,12 +161,7 @@ pub(super) fn convert(
         name,
         listeners: served.all,
         advertised,
-        cluster: Cluster {
-            bootstrap: Ok(Bootstrap { state: ClusterState::New, members, token: None }),
-            strict_reconfig_check: true,
-            pre_vote: true,
-            learners_max: 1,
-        },
+        cluster: Cluster { bootstrap: Ok(Bootstrap { state: ClusterState::New, members, token: None }) },
         limits,
         timing: Timing {
             heartbeat,
@@ -175,22 +170,14 @@ pub(super) fn convert(
             checkpoint_entries: 10_000,
             catchup_entries: 5_000,
             compaction_batch: types::limits::COMPACTION_RECORDS_PER_STEP,
-            compaction_pause: Duration::from_millis(10),
         },
         slow: Slow { apply, request },
         auto_compaction,
         scrub_rate,
-        integrity: Integrity {
-            at_start: true,
-            interval: None,
-            compact_hash_interval: Duration::from_secs(60),
-        },
         gateway,
         access,
         metrics,
         log,
-        auth_token: AuthToken::Simple { ttl: Duration::from_secs(300) },
-        bcrypt_cost: 10,
         features: BTreeMap::new(),
         key_rule: KeyRule {
             personality: Personality::Strongroom,
@@ -200,7 +187,6 @@ pub(super) fn convert(
         },
         pki: Pki { dir: pki, needed: served.needs_made, names },
         rollback,
-        force_new_cluster: false,
         summary: Vec::new(),
         data_dir,
         notes,
@@ -433,6 +419,7 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         request_bytes_max,
         txn_ops_max: usize::try_from(reader.number("txn-ops")).unwrap_or(usize::MAX),
         concurrent_streams_max: reader.number("streams"),
+        ping_interval_min: Duration::from_secs(types::limits::PING_INTERVAL_SECONDS_MIN),
         keepalive: Some(Keepalive {
             interval: Duration::from_secs(types::limits::KEEPALIVE_INTERVAL_SECONDS),
             timeout: Duration::from_secs(types::limits::KEEPALIVE_TIMEOUT_SECONDS),

@@ -240,10 +240,11 @@ fn etcd_table() -> String {
 }
 
 fn gates_table() -> String {
-    let mut text = "| gate | stage | default |\n|---|---|---|\n".to_owned();
-    for (name, stage, default) in crate::config::etcd::gates::KNOWN {
-        let default = if *default { "on" } else { "off" };
-        let _ = writeln!(text, "| {name} | {stage:?} | {default} |");
+    let mut text = "| gate | stage | default | here |\n|---|---|---|---|\n".to_owned();
+    for gate in crate::config::etcd::gates::KNOWN {
+        let default = if gate.default { "on" } else { "off" };
+        let here = gate.idle.map_or("stands for others".to_owned(), |why| format!("changes nothing: {why}"));
+        let _ = writeln!(text, "| {} | {:?} | {default} | {here} |", gate.name, gate.stage);
     }
     text
 }
