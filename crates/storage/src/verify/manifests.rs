@@ -34,8 +34,8 @@ pub(super) fn check(check: &mut Check<'_>) -> Result<Manifests, Halt> {
     }
     if check.mode == Mode::Offline {
         for generation in generations.iter().rev().skip(2) {
-            let means = "a checkpoint was cut short before it deleted it; the next one does";
-            check.found(note(names::manifest(&dir.path, *generation), None, "it is no longer needed", means));
+            let means = "newer ones have replaced it; the member deletes it in time";
+            check.found(note(names::manifest(&dir.path, *generation), None, "it is superseded", means));
         }
         match *generations {
             [] => check.found(Part::Manifest.damage(&dir.path, None, "there is no manifest")),

@@ -402,3 +402,41 @@ fn a_running_member_is_scrubbed() {
         }
     }
 }
+
+/// The same while another thread writes without a pause, so that files come, fill, are listed and go at any moment of a round:
+/// a false alarm in a healthy member would teach its operators to look away.
+#[test]
+fn a_busy_member_is_not_accused() {
+    let (world, _) = history();
+    let life = world.live().unwrap();
+    let crate::world::Life { dir, mut writer, mut store, .. } = life;
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for index in 10..=1_000u64 {
+                let entries = [entry(index, 4, vec![index as u8; 700])];
+                writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+                writer.sync().unwrap();
+                store.append(RecordKind(1), &[index as u8; 300]).unwrap();
+                if index % 3 == 0 {
+                    let durable = store.checkpoint(checkpoint(index, 4)).unwrap().run().unwrap();
+                    writer.release(durable.release_below).unwrap();
+                }
+                if index % 2 == 0 && store.segments().len() > 4 {
+                    let rewriting = store.rewrite(&[store.segments()[0].number]).unwrap();
+                    let replaced = rewriting.finish().and_then(|rewritten| store.replace(rewritten)).unwrap();
+                    store.retire(&replaced);
+                }
+            }
+            is_done.store(true, std::sync::atomic::Ordering::Release);
+        });
+        let mut rounds = 0;
+        while !is_done.load(std::sync::atomic::Ordering::Acquire) || rounds == 0 {
+            let mut told = Told::default();
+            let verified = scrub(&dir, 256, &mut told).unwrap();
+            assert_eq!(verified.damaged + verified.unchecked, 0, "round {rounds}: {:#?}", told.findings);
+            rounds += 1;
+        }
+        println!("{rounds} rounds");
+    });
+}
