@@ -1,7 +1,7 @@
 //! Called `etcd`: etcd's command line, its log lines, its exit codes.
 
 use env::Env;
-use server::config::{Exit, Severity, Surroundings, etcd};
+use server::config::{Exit, Problem, Severity, Surroundings, etcd};
 use server::{log, run};
 use std::process::ExitCode;
 
@@ -11,17 +11,24 @@ pub(crate) fn run() -> ExitCode {
         Err(exit) => return leave(&exit),
     };
     if let Err(error) = log::start(&config.log) {
-        eprintln!("etcd: {error}");
-        return ExitCode::FAILURE;
+        let hint = "name a file in a directory that is there and that this user can write, or stderr";
+        return leave(&Exit::Refused {
+            notes: Vec::new(),
+            problems: vec![Problem::new(error.to_string(), hint)],
+        });
     }
     let summary = config.summary.iter().map(|(name, value)| (*name, value.clone()));
     log::with_fields(Severity::Info, "starting an etcd server", summary);
-    match run::start(&config, &Env::real()).and_then(run::Started::until_stopped) {
+    // etcd reports whatever keeps it from starting under this odd heading.
+    let started = run::start(&config, &Env::real()).map_err(|failure| ("discovery failed", failure));
+    let ended =
+        started.and_then(|started| started.until_stopped().map_err(|failure| ("etcd failed", failure)));
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
+        Err((heading, failure)) => {
             let text = failure.to_string();
             let (error, hint) = text.split_once("; hint: ").unwrap_or((&text, "see the lines before"));
-            tracing::error!(error, hint, "etcd failed");
+            log::fatal(heading, [("error", error.into()), ("hint", hint.into())]);
             ExitCode::FAILURE
         }
     }
@@ -39,12 +46,20 @@ fn leave(exit: &Exit) -> ExitCode {
             if log::start(&plain_log()).is_ok() {
                 notes.iter().filter(|note| note.severity == Severity::Warn).for_each(run::tell);
             }
-            for problem in problems {
-                tracing::error!(error = problem.what, hint = problem.hint, "{}", problem.message);
-            }
+            problems.iter().for_each(tell);
         }
     }
     ExitCode::from(exit.code())
+}
+
+/// Says a problem at the level that etcd gives it.
+fn tell(problem: &Problem) {
+    let fields = [(problem.field, problem.what.as_str().into()), ("hint", problem.hint.as_str().into())];
+    if problem.message == Problem::USUAL {
+        log::with_fields(Severity::Warn, problem.message, fields);
+    } else {
+        log::fatal(problem.message, fields);
+    }
 }
 
 /// How a refusal is logged: the settings of the log are among those that could not be followed.

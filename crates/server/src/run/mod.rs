@@ -7,7 +7,9 @@
 //! nothing, the process's end does.
 
 mod auto_compaction;
+mod certificates;
 mod data;
+mod room;
 mod scrub;
 
 use crate::config::{Config, Note, Personality, Problem, Security, Serves};
@@ -17,9 +19,10 @@ use crate::log::{self, Secured};
 use crate::metrics::{self, Detail, Metrics};
 use crate::pki::{self, Authority, Renewed};
 use crate::rpc::{self, Limits, Versions};
-use crate::tls::{Exchange, Reloading, Source};
+use crate::tls::Exchange;
 use crate::{config, listen};
 use audit::Recorder;
+use certificates::Certificates;
 use env::{Clock, Env};
 use listen::{Edge, Running};
 use node::Member;
@@ -75,6 +78,9 @@ pub enum Failure {
         #[from]
         error: crate::tls::Error,
     },
+    /// A certificate or key, and what is wrong with it in detail.
+    #[error("{0}")]
+    Certificate(Problem),
     /// A made certificate or its authority.
     #[error("{error}; hint: {}", error.hint())]
     Pki {
@@ -139,7 +145,7 @@ pub struct Started {
 pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     config.notes.iter().for_each(tell);
     let authority = authority(config, env)?;
-    let bound = listen::bind(listeners(config)?)?;
+    let bound = listen::bind(listeners(config, env)?)?;
     let data = data::open_or_create(config, env)?;
     tell_about(&data);
     let (failed, failures) = mpsc::unbounded_channel();
@@ -154,6 +160,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     };
     let edge = edge(config, env, &member, policy)?;
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
+    room::start(config.limits.quota_bytes.unwrap_or(u64::MAX), member.clone(), env.clone());
     let addresses = bound.addresses();
     let signals = Signals::caught()?;
     let scrub = scrub::start(config.scrub_rate, data.dir, env.clock.clone(), edge.metrics().clone());
@@ -271,8 +278,9 @@ fn reload(running: &Running) {
 }
 
 /// The listeners of clients and probes, with their certificates read.
-fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
+fn listeners(config: &Config, env: &Env) -> Result<Vec<listen::Listener>, Failure> {
     let mut listeners = Vec::new();
+    let mut certificates = Certificates::new(env.clock.wall());
     for listener in &config.listeners {
         let Serves::Clients(serves) = listener.serves else {
             tracing::info!(
@@ -281,29 +289,15 @@ fn listeners(config: &Config) -> Result<Vec<listen::Listener>, Failure> {
             );
             continue;
         };
-        if let Security::Tls(settings) | Security::ClearOrTls(settings) = &listener.security {
-            warn_of_loose_key(&settings.key);
-        }
         let security = match &listener.security {
             Security::Clear => listen::Security::Clear,
             Security::DangerouslyClear => listen::Security::DangerouslyClearAnywhere,
-            Security::Tls(settings) => listen::Security::Tls(Arc::new(Reloading::open(settings.clone())?)),
-            Security::ClearOrTls(settings) => {
-                listen::Security::ClearOrTls(Arc::new(Reloading::open(settings.clone())?))
-            }
+            Security::Tls(settings) => listen::Security::Tls(certificates.read(settings)?),
+            Security::ClearOrTls(settings) => listen::Security::ClearOrTls(certificates.read(settings)?),
         };
         listeners.push(listen::Listener { address: listener.address.clone(), serves, security });
     }
     Ok(listeners)
-}
-
-/// etcd takes a key of any mode, and mounted secrets often have a loose one, so this is no reason not to start.
-fn warn_of_loose_key(key: &Source) {
-    if let Some(mode) = key.mode_if_readable_by_all() {
-        let (key, mode) = (key.name(), format!("{mode:04o}"));
-        let hint = format!("chmod 600 {key}");
-        tracing::warn!(key, mode, hint, "every user of this machine can read the server's private key");
-    }
 }
 
 fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node::Settings {

@@ -104,6 +104,10 @@ fn collect(dir: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) {
 
 impl Running {
     /// Asks it to stop, as a service manager does, and waits for it.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     pub(crate) fn stop(mut self) {
         let id = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
