@@ -24,7 +24,7 @@ run: build ## build the release binary and start a secure member on loopback
 build: ## build the release binary
 	@tools/require rust
 	@tools/packages $(BUILD_PACKAGES)
-	cargo build --release --locked -p strongroom
+	STRONGROOM_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null || true)" cargo build --release --locked -p strongroom
 
 test: ## everything that has to pass before a change lands
 	@tools/require rust go

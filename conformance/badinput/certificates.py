@@ -287,6 +287,7 @@ def servers(checks, binary, etcd, directory):
     lay((here[0], elsewhere[1]))
     base = [binary, "up", "--data-dir", os.path.join(directory, "mismatch"), "--listen", "127.0.0.1:4379", "--listen-peer", "127.0.0.1:4380"]
     refused(checks, "server certificate with another one's key", [*base, *flags], directory, 1, r"serving\.(crt|key)", r"next: .{10}")
+    own_files(checks, etcd, directory, issuer, here)
     lay(here)
     os.chmod(key, 0o644)
     code, text, _ = run([*base, *flags], directory, within=2)
@@ -296,3 +297,27 @@ def servers(checks, binary, etcd, directory):
         unlike(text, r"serving\.key", "chmod"),
         fault(text),
     )
+
+
+def own_files(checks, etcd, directory, issuer, good):
+    """What people bring as certificate and key to `etcd`: each mistake is named with its file and the step, before a port is open."""
+    certificate, key = good
+    encrypted, request = os.path.join(directory, "encrypted.key"), os.path.join(directory, "request.csr")
+    for command in (
+        ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:x", "-out", encrypted],
+        ["openssl", "req", "-new", "-key", key, "-subj", "/CN=x", "-out", request],
+    ):
+        code, text, _ = run(command, directory)
+        if code != 0:
+            raise SystemExit(f"{command[1]}: {text}")
+    url = "https://127.0.0.1:4379"
+    base = [etcd, "--data-dir", os.path.join(directory, "brought"), f"--listen-client-urls={url}", f"--advertise-client-urls={url}"]
+    for name, pair, ca, cause, step in (
+        ("key with a passphrase", (certificate, encrypted), issuer.certificate, r"encrypted\.key.*passphrase", "openssl pkey"),
+        ("request instead of a certificate", (request, key), issuer.certificate, r"request\.csr.*certificate request", '"hint":"name the PEM'),
+        ("certificate and key swapped", (key, certificate), issuer.certificate, "it holds a private key, no certificate", '"hint":"name the PEM'),
+        ("key instead of the clients' CA", (certificate, key), key, "client CA .*it holds a private key", '"hint":"name the PEM file of the CA'),
+        ("clients' CA that is not there", (certificate, key), f"{directory}/no-ca.crt", r"no-ca\.crt: no such file", '"hint":"check the path'),
+    ):
+        flags = [f"--cert-file={pair[0]}", f"--key-file={pair[1]}", f"--trusted-ca-file={ca}"]
+        refused(checks, f"etcd: {name}", [*base, *flags], directory, 1, cause, step)

@@ -3,14 +3,15 @@
 use crate::welcome;
 use clap::{CommandFactory, Parser, Subcommand};
 use env::Env;
-use server::config::{Exit, Surroundings, strongroom};
+use server::config::{Exit, Surroundings, etcd, strongroom};
 use server::pki::made;
 use server::{log, run};
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 /// Strongroom: a store for Kubernetes that speaks etcd's API and is secure before anybody configures it.
 #[derive(Parser, Debug)]
-#[command(name = "strongroom", version, after_help = ctl::EXIT_CODES, infer_subcommands = true)]
+#[command(name = "strongroom", version = VERSION.as_str(), after_help = ctl::EXIT_CODES, infer_subcommands = true)]
 struct Cli {
     #[command(flatten)]
     global: ctl::Global,
@@ -25,6 +26,11 @@ enum Command {
     #[command(flatten)]
     Client(ctl::Command),
 }
+
+/// This program's version, the commit it was built from, and the version of etcd whose interface it speaks.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    format!("{} (commit {}, etcd {})", env!("CARGO_PKG_VERSION"), etcd::commit(), etcd::VERSION)
+});
 
 pub(crate) fn run() -> ExitCode {
     match Cli::try_parse() {

@@ -17,10 +17,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// etcd's usual heading, which it warns under; all others are fatal.
+    pub const USUAL: &'static str = "failed to verify flags";
+
     /// One under etcd's usual heading.
     #[must_use]
     pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: "failed to verify flags", field: "error", what: what.into(), hint: hint.into() }
+        Self { message: Self::USUAL, field: "error", what: what.into(), hint: hint.into() }
     }
 
     /// One that etcd finds only while starting, which it reports under this odd heading whatever it is.

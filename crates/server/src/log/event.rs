@@ -40,18 +40,28 @@ pub fn listening_for_peers(address: &str) {
     tracing::info!(address, "serving peer traffic");
 }
 
+/// The last line of a start that failed, of the level that etcd gives it.
+pub fn fatal<'a>(message: &str, fields: impl IntoIterator<Item = (&'a str, serde_json::Value)>) {
+    let spliced = spliced(fields);
+    tracing::error!(name: super::format::FATAL, spliced = spliced.as_str(), "{message}");
+}
+
 /// A line whose fields are known only while running: the notes of the settings, and etcd's line of all settings.
 pub fn with_fields<'a>(
     severity: Severity,
     message: &str,
     fields: impl IntoIterator<Item = (&'a str, serde_json::Value)>,
 ) {
-    let fields: serde_json::Map<_, _> =
-        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let spliced = serde_json::Value::Object(fields).to_string();
+    let spliced = spliced(fields);
     let spliced = spliced.as_str();
     match severity {
         Severity::Info => tracing::info!(spliced, "{message}"),
         Severity::Warn => tracing::warn!(spliced, "{message}"),
     }
+}
+
+fn spliced<'a>(fields: impl IntoIterator<Item = (&'a str, serde_json::Value)>) -> String {
+    let fields: serde_json::Map<_, _> =
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    serde_json::Value::Object(fields).to_string()
 }

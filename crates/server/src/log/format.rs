@@ -178,8 +178,12 @@ fn human(metadata: &Metadata<'_>, fields: &Fields, now: SystemTime, colours: Col
     line
 }
 
+/// The name of events that zap calls fatal; there is no such level here.
+pub(super) const FATAL: &str = "fatal";
+
 fn level(metadata: &Metadata<'_>) -> &'static str {
     match *metadata.level() {
+        Level::ERROR if metadata.name() == FATAL => "fatal",
         Level::ERROR => "error",
         Level::WARN => "warn",
         Level::INFO => "info",

@@ -10,7 +10,7 @@
 mod event;
 mod format;
 
-pub use event::{Secured, listening_for_peers, ready, serving, serving_metrics, with_fields};
+pub use event::{Secured, fatal, listening_for_peers, ready, serving, serving_metrics, with_fields};
 pub use format::{Colours, Format};
 
 use std::fs::{File, OpenOptions};

@@ -27,6 +27,10 @@ pub(super) fn start(mode: AutoCompaction, member: Member, env: Env) {
         AutoCompaction::Revisions(_) => REVISION_INTERVAL,
         AutoCompaction::Periodic(period) => period.min(Duration::from_secs(3_600)) / SAMPLES,
     };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread waits for real time; what it decides is tested with given times"
+    )]
     let spawned = std::thread::Builder::new().name("auto-compaction".to_owned()).spawn(move || {
         let mut plan = Plan::new(mode, env.clock.monotonic().since_origin());
         loop {

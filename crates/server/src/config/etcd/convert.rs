@@ -175,7 +175,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
     let listeners = listeners::listeners(&settings, around, &mut notes, &mut problems);
     check_auth_token(&settings, &mut problems);
     check_bcrypt_cost(&settings, &mut notes);
-    let metrics = if settings.text("metrics") == "extensive" { Metrics::Extensive } else { Metrics::Basic };
+    let metrics = metrics(&settings, &mut notes);
     let limits = limits(&settings, &mut notes);
     let scrub_rate = scrub_rate(around, &mut problems);
     notes.extend(idle::notes(&settings));
@@ -499,6 +499,20 @@ fn check_bcrypt_cost(settings: &Settings<'_>, notes: &mut Vec<Note>) {
                 .with("given-cost", cost),
         );
     }
+}
+
+/// etcd takes every other word for basic, in silence.
+fn metrics(settings: &Settings<'_>, notes: &mut Vec<Note>) -> Metrics {
+    match settings.text("metrics").as_str() {
+        "extensive" => return Metrics::Extensive,
+        "basic" | "" => {}
+        other => notes.push(
+            Note::warn("--metrics is neither basic nor extensive; basic it is")
+                .with("given", other)
+                .with("hint", "write basic or extensive"),
+        ),
+    }
+    Metrics::Basic
 }
 
 fn limits(settings: &Settings<'_>, notes: &mut Vec<Note>) -> Limits {

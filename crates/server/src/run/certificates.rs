@@ -1,0 +1,112 @@
+//! The certificates of the listeners, looked at before a listener is opened with them.
+//!
+//! Owns what is made of a mistake: one with which nothing can be served stops the start, with the file, the cause and the
+//! step; one that only some client will stumble over (ended, no names) is told in the log, for a member that does not start
+//! cannot be repaired from outside. Contents of files are in no message.
+
+use super::Failure;
+use crate::config::Problem;
+use crate::pki::foreign;
+use crate::tls::{self, Reloading, Source};
+use env::WallTime;
+use std::sync::Arc;
+
+/// The files of all listeners; what is said of a file is said once.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    now: WallTime,
+    said: Vec<Problem>,
+    loose: Vec<String>,
+}
+
+impl Certificates {
+    pub(super) fn new(now: WallTime) -> Self {
+        Self { now, said: Vec::new(), loose: Vec::new() }
+    }
+
+    /// Reads the files of a listener.
+    ///
+    /// # Errors
+    /// Nothing can be served with them.
+    pub(super) fn read(&mut self, settings: &tls::Settings) -> Result<Arc<Reloading>, Failure> {
+        self.warn_of_loose_key(&settings.key);
+        let mut problems = foreign::check(settings, self.now);
+        match Reloading::open(settings.clone()) {
+            Ok(loaded) => {
+                problems.retain(|problem| !self.said.contains(problem));
+                for problem in &problems {
+                    tracing::warn!(
+                        error = problem.what,
+                        hint = problem.hint,
+                        "clients will refuse this certificate"
+                    );
+                }
+                self.said.append(&mut problems);
+                Ok(Arc::new(loaded))
+            }
+            Err(error) => {
+                let Some(last) = problems.pop() else { return Err(error.into()) };
+                for problem in &problems {
+                    tracing::error!(error = problem.what, hint = problem.hint, "cannot serve with this file");
+                }
+                Err(Failure::Certificate(last))
+            }
+        }
+    }
+
+    /// etcd takes a key of any mode, and mounted secrets often have a loose one, so this is no reason not to start.
+    fn warn_of_loose_key(&mut self, key: &Source) {
+        let Some(mode) = key.mode_if_readable_by_all() else { return };
+        let key = key.name();
+        if self.loose.contains(&key) {
+            return;
+        }
+        let (mode, hint) = (format!("{mode:04o}"), format!("chmod 600 {key}"));
+        tracing::warn!(key, mode, hint, "every user of this machine can read the server's private key");
+        self.loose.push(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::testing::{Ca, Good, held};
+    use rcgen::ExtendedKeyUsagePurpose;
+
+    fn now() -> WallTime {
+        env::Env::real().clock.wall()
+    }
+
+    /// A key with a passphrase, the wrong file, a missing one: whoever brought it has to hear which file it is and what to
+    /// do, not what a parser made of it.
+    #[test]
+    fn what_cannot_be_served_is_named_with_its_step() {
+        let ca = Ca::new("ca");
+        let leaf = ca.server();
+        let (certificate, key) = (held("a.crt", &leaf.certificate), held("a.key", &leaf.key));
+        let passphrase = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        for (certificate, key, cause, step) in [
+            (&certificate, &held("b.key", passphrase), "b.key: it is encrypted", "openssl pkey"),
+            (&key, &key, "a.key: it holds a private key, no certificate", "PEM file of the certificate"),
+            (&certificate, &Source::File("/nowhere/c.key".into()), "/nowhere/c.key", "check the path"),
+        ] {
+            let settings = tls::Settings::new(certificate.clone(), key.clone());
+            let failure = Certificates::new(now()).read(&settings).unwrap_err().to_string();
+            assert!(failure.contains(cause) && failure.contains(step), "{failure}");
+        }
+    }
+
+    /// An ended certificate is the operator's to renew, with the member running; it is told, and told once for all listeners.
+    #[test]
+    fn what_clients_will_refuse_is_served_and_told_once() {
+        let ca = Ca::new("ca");
+        let leaf = ca.leaf("ended", &["localhost"], ExtendedKeyUsagePurpose::ServerAuth, Good::InThePast);
+        let settings = tls::Settings::new(held("a.crt", &leaf.certificate), held("a.key", &leaf.key));
+        let mut certificates = Certificates::new(now());
+        for _ in 0..2 {
+            assert!(certificates.read(&settings).is_ok());
+            let [said] = certificates.said.as_slice() else { panic!("{:?}", certificates.said) };
+            assert!(said.what.contains("has ended") && said.hint.contains("renew"), "{said}");
+        }
+    }
+}
