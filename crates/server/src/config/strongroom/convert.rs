@@ -111,6 +111,12 @@ pub(super) fn convert(
         );
     }
     let served = listeners(&mut reader, &pki, &mut notes);
+    if let Some(given) = settings.get("listen-peer") {
+        notes.push(
+            Note::warn(format!("{} is taken and changes nothing here", given.called("listen-peer")))
+                .with("reason", "this version runs a single member and speaks to no peers"),
+        );
+    }
     let advertised = advertised(&mut reader, &served.all);
     let heartbeat = reader.time("heartbeat");
     let election = reader.time("election");

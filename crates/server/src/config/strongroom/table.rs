@@ -83,7 +83,13 @@ pub const SETTINGS: &[Setting] = &[
         "Serve clients here: host:port, or unix:PATH",
         "nobody else's machine reaches it until somebody decides so",
     ),
-    row("listen-peer", Many("ADDRESS"), "127.0.0.1:2380", "Serve members here", "the same"),
+    row(
+        "listen-peer",
+        Many("ADDRESS"),
+        "127.0.0.1:2380",
+        "Serve members here; not listened on in this version, which runs a single member",
+        "the same",
+    ),
     row(
         "listen-metrics",
         Many("ADDRESS"),

@@ -167,6 +167,96 @@ fn the_nearer_source_counts() {
     assert_eq!(config.timing.election_ticks, 10);
 }
 
+/// A value of each setting that is not its default, and the flags it needs beside it.
+const OTHERWISE: &[(&str, &str, &str)] = &[
+    ("name", "m1", ""),
+    ("data-dir", "/elsewhere", ""),
+    ("pki-dir", "/pki", ""),
+    ("key-file", "/keys", ""),
+    ("listen", "127.0.0.1:1,unix:/s", ""),
+    ("listen-peer", "127.0.0.1:2", ""),
+    ("listen-metrics", "127.0.0.1:3", ""),
+    ("advertise", "https://a:1,https://b:1", ""),
+    ("certificate-name", "a,b", ""),
+    ("tls-cert", "/c", "--tls-key /k"),
+    ("tls-key", "/k", "--tls-cert /c"),
+    ("tls-client-ca", "/ca", ""),
+    ("tls-client-crl", "/crl", ""),
+    ("tls-min-version", "1.2", ""),
+    ("quota", "3GiB", ""),
+    ("request-bytes", "2MiB", ""),
+    ("txn-ops", "9", ""),
+    ("streams", "9", ""),
+    ("auto-compaction", "1h", ""),
+    ("scrub-rate", "1MiB", ""),
+    ("heartbeat", "50ms", ""),
+    ("election", "2s", ""),
+    ("watch-progress", "9m", ""),
+    ("gateway", "true", ""),
+    ("cors", "https://a,https://b", ""),
+    ("allow-host", "a,b", ""),
+    ("metrics", "extensive", ""),
+    ("slow-request", "9s", ""),
+    ("slow-apply", "9s", ""),
+    ("log-level", "debug", ""),
+    ("log-format", "human", ""),
+    ("log-output", "stdout,/a", ""),
+    ("accept-rollback", "true", ""),
+    ("insecure-no-client-certificates", "true", ""),
+    ("insecure-clear-text", "true", ""),
+];
+
+/// One setting, four places to write it: each must be read, and mean the same, or a file that was tried by flags fails in
+/// production.
+#[test]
+fn every_setting_works_by_flag_variable_toml_and_yaml() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    for (name, value, with) in OTHERWISE {
+        let setting = table::named(name).unwrap();
+        let values: Vec<&str> = match setting.takes {
+            Takes::Many(_) => value.split(',').collect(),
+            Takes::One(_) | Takes::Switch => vec![value],
+        };
+        let flags: String = match setting.takes {
+            Takes::Switch => format!("--{name}"),
+            _ => values.iter().map(|value| format!("--{name} {value} ")).collect(),
+        };
+        let (toml, yaml) = match setting.takes {
+            Takes::Switch => (format!("{name} = {value}\n"), format!("{name}: {value}\n")),
+            Takes::One(_) => (format!("{name} = \"{value}\"\n"), format!("{name}: \"{value}\"\n")),
+            Takes::Many(_) => {
+                (format!("{name} = {values:?}\n"), format!("{name}:\n- {}\n", values.join("\n- ")))
+            }
+        };
+        // What is only said names the place.
+        let shown = |outcome: Result<Config, Box<Exit>>| {
+            outcome.map(|config| format!("{:?}", Config { notes: Vec::new(), ..config }))
+        };
+        let by_flag = shown(run(&format!("{flags} {with}"), &[]));
+        let by_flag = by_flag.unwrap_or_else(|exit| panic!("--{name} {value}: {exit}"));
+        assert_ne!(Ok(&by_flag), shown(run(with, &[])).as_ref(), "--{name} {value} changes nothing");
+        let by_variable = run(with, &[(&table::variable(name), value)]);
+        assert_eq!(Ok(&by_flag), shown(by_variable).as_ref(), "{}", table::variable(name));
+        for (kind, text) in [("settings.toml", toml), ("settings.yaml", yaml)] {
+            let path = file(kind, text);
+            assert_eq!(
+                Ok(&by_flag),
+                shown(run(&format!("{with} --config {path}"), &[])).as_ref(),
+                "{name}: {kind}"
+            );
+        }
+    }
+    let rows: Vec<_> = OTHERWISE.iter().map(|(name, ..)| *name).collect();
+    let settings: Vec<_> =
+        SETTINGS.iter().map(|setting| setting.name).filter(|name| *name != "config").collect();
+    assert_eq!(rows, settings, "every setting has its row");
+}
+
 /// Every default that is written in the table can be read, and every row says why it is what it is.
 #[test]
 fn every_setting_has_a_reason_and_a_readable_default() {
