@@ -23,10 +23,3 @@ pub(crate) struct Batch {
     /// The entries, in order.
     pub entries: Vec<Committed>,
 }
-
-impl Batch {
-    /// Whether there is nothing in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.expected.is_empty() && self.failed.is_empty() && self.entries.is_empty()
-    }
-}

@@ -64,6 +64,11 @@ impl<L: LogRead> Core<L> {
         Ok(())
     }
 
+    /// Whether a write is out: what is proposed now waits for its end.
+    pub(crate) fn is_writing(&self) -> bool {
+        self.writing
+    }
+
     /// Takes a proposal; one that cannot be made is refused through its reply, in order.
     pub(crate) fn propose(&mut self, proposal: Proposal) {
         let refused = match self.consensus.propose(proposal.entry) {
@@ -137,7 +142,8 @@ impl<L: LogRead> Core<L> {
                 must_sync: ready.must_sync,
             });
         }
-        if !self.batch.is_empty() {
+        // Replies alone can wait for the entries that they are about.
+        if !self.batch.entries.is_empty() || !self.batch.failed.is_empty() {
             effects.apply = Some(std::mem::take(&mut self.batch));
         }
         Ok(effects)

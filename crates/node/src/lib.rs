@@ -14,6 +14,7 @@ mod core;
 mod counts;
 mod error;
 mod failure;
+mod inbox;
 mod input;
 mod lease_clock;
 mod member;

@@ -6,6 +6,7 @@
 use crate::codec::{self, Envelope};
 use crate::counts::{Counts, Op};
 use crate::error::Refused;
+use crate::inbox;
 use crate::input::Input;
 use crate::proposal::{Proposal, Proposed, Reply};
 use crate::shared::{Shared, lock};
@@ -14,7 +15,6 @@ use audit::Recorded;
 use state::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::TrySendError;
 use types::{ClusterId, LeaseId, LogIndex, MemberId, RequestId, Term};
 
 pub use consensus::Role;
@@ -84,11 +84,11 @@ impl Member {
             }
             reply(answer);
         });
-        let unsent = shared.consensus.try_send(Input::Propose(Proposal { id, entry, intent, reply }));
+        let unsent = shared.consensus.push(Input::Propose(Proposal { id, entry, intent, reply }));
         let (input, refused) = match unsent {
             Ok(()) => return,
-            Err(TrySendError::Full(input)) => (input, Refused::TooManyRequests),
-            Err(TrySendError::Disconnected(input)) => (input, Refused::Stopped),
+            Err(inbox::Refusal::Full(input)) => (input, Refused::TooManyRequests),
+            Err(inbox::Refusal::Closed(input)) => (input, Refused::Stopped),
         };
         if let Input::Propose(proposal) = input {
             (proposal.reply)(Err(refused));
@@ -145,7 +145,8 @@ impl Member {
         if lock(&self.shared.position).role != Role::Leader {
             return Err(Refused::NoLeader);
         }
-        self.shared.consensus.send(Input::Transfer(*to.request())).map_err(|_| Refused::Stopped)
+        let transfer = Input::Transfer(*to.request());
+        self.shared.consensus.push_urgent(transfer).map_err(|_| Refused::Stopped)
     }
 
     /// The member's condition.
@@ -185,7 +186,7 @@ impl Member {
         let threads = lock(&self.shared.threads).take();
         let Some(threads) = threads else { return };
         self.shared.stopping.store(true, Ordering::Release);
-        let _ = self.shared.consensus.send(Input::Stop);
+        let _ = self.shared.consensus.push_urgent(Input::Stop);
         threads.join();
     }
 }

@@ -3,6 +3,7 @@
 //! Each part has one writer, or is a counter, or a mutex of a few lines; who writes is said beside it.
 
 use crate::counts::Counts;
+use crate::inbox::Inbox;
 use crate::input::Input;
 use crate::lease_clock::LeaseClock;
 use crate::watch::HubInput;
@@ -21,7 +22,7 @@ pub(crate) struct Shared {
     pub request_bytes_max: usize,
     pub reader: state::Reader,
     pub clock: Arc<dyn Clock>,
-    pub consensus: SyncSender<Input>,
+    pub consensus: Arc<Inbox<Input>>,
     pub hub: SyncSender<HubInput>,
     pub leases: Mutex<LeaseClock>,
     /// Written by the consensus thread.

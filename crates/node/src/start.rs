@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::counts::Counts;
 use crate::error::Refused;
 use crate::failure::Failure;
+use crate::inbox::Inbox;
 use crate::lease_clock::LeaseClock;
 use crate::member::Member;
 use crate::shared::{Shared, Threads, lock};
@@ -227,7 +228,7 @@ fn run(
     log: Durable,
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Member {
-    let (to_consensus, inputs) = sync_channel(PROPOSALS_WAITING_MAX);
+    let inputs = Arc::new(Inbox::new(PROPOSALS_WAITING_MAX));
     let (to_log, log_inputs) = sync_channel(4);
     let (to_apply, apply_inputs) = sync_channel(APPLY_BATCHES_WAITING_MAX);
     let (to_hub, hub_inputs) = sync_channel(HUB_INPUTS_WAITING_MAX);
@@ -245,7 +246,7 @@ fn run(
         leases: Mutex::new(rearmed(&reader, env)),
         reader,
         clock: env.clock.clone(),
-        consensus: to_consensus.clone(),
+        consensus: inputs.clone(),
         hub: to_hub.clone(),
         position: Mutex::new(Position { role: Role::Follower, leader: None, term: Term(0), commit: applied }),
         applied: AtomicU64::new(applied.0),
@@ -264,14 +265,14 @@ fn run(
     let consensus_thread = ConsensusThread {
         core: Core::new(consensus),
         shared: shared.clone(),
-        inputs,
+        inputs: inputs.clone(),
         log: to_log.clone(),
         apply: to_apply,
         tick: settings.tick,
     };
     let Durable { writer, mark } = log;
     let log_thread =
-        LogThread { writer, mark, shared: shared.clone(), inputs: log_inputs, consensus: to_consensus };
+        LogThread { writer, mark, shared: shared.clone(), inputs: log_inputs, consensus: inputs };
     let apply_thread = ApplyThread {
         applier: Applier::new(
             machine,

@@ -5,6 +5,7 @@
 pub mod config;
 pub mod gate;
 pub mod http;
+mod letterbox;
 pub mod listen;
 pub mod log;
 pub mod metrics;

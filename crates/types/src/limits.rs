@@ -12,8 +12,6 @@ pub const TXN_OPS_MAX: usize = 128;
 pub const LEASE_TTL_SECONDS_MAX: i64 = 9_000_000_000;
 /// Proposals waiting for the member's loop; beyond it requests are answered "too many requests".
 pub const PROPOSALS_WAITING_MAX: usize = 5_000;
-/// Proposals taken into one raft batch.
-pub const PROPOSALS_PER_BATCH_MAX: usize = 1_024;
 /// Bytes of values kept hot in memory unless told otherwise.
 pub const VALUE_CACHE_BYTES: u64 = 128 * 1024 * 1024;
 /// Live bytes a store may hold unless told otherwise (etcd's `--quota-backend-bytes` default).

@@ -9,6 +9,7 @@ use crate::core::Core;
 use crate::counts::Op;
 use crate::error::Refused;
 use crate::failure::Failure;
+use crate::inbox::{Inbox, Sleep};
 use crate::input::{Input, LogInput};
 use crate::proposal::{Proposal, Proposed, Reply};
 use crate::shared::{Shared, lock};
@@ -16,17 +17,17 @@ use consensus::Role;
 use state::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use storage::LogReader;
-use types::limits::{LEASES_REVOKED_PER_TICK, PROPOSALS_PER_BATCH_MAX};
+use types::limits::LEASES_REVOKED_PER_TICK;
 use types::{LogIndex, RequestId};
 
 /// The consensus thread.
 pub(crate) struct ConsensusThread {
     pub core: Core<LogReader>,
     pub shared: Arc<Shared>,
-    pub inputs: Receiver<Input>,
+    pub inputs: Arc<Inbox<Input>>,
     pub log: SyncSender<LogInput>,
     pub apply: SyncSender<Batch>,
     pub tick: Duration,
@@ -43,7 +44,7 @@ impl ConsensusThread {
     /// Nobody waits for ever: what came too late is refused, here and, by the closed queue, from now on.
     fn refuse_waiting(self) {
         let late = self.core.into_expected();
-        let queued = self.inputs.try_iter().filter_map(|input| match input {
+        let queued = self.inputs.close().into_iter().filter_map(|input| match input {
             Input::Propose(proposal) => Some(proposal.reply),
             Input::Persisted(_) | Input::Transfer(_) | Input::Stop => None,
         });
@@ -55,21 +56,20 @@ impl ConsensusThread {
     fn run_until_stopped(&mut self) -> Result<(), Failure> {
         self.core.lead_if_alone()?;
         let mut next_tick = self.now() + self.tick;
+        let mut taken = Vec::new();
         while !self.shared.broken.load(Ordering::Acquire) {
             self.step()?;
-            let wait = next_tick.saturating_sub(self.now());
-            match self.inputs.recv_timeout(wait) {
-                Ok(input) => {
-                    if self.take(input) || self.take_waiting() {
-                        return self.step();
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    next_tick = self.now() + self.tick;
-                    self.core.tick()?;
-                    self.revoke_expired_leases();
-                }
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            // What is proposed while a write is out goes into the next one: nothing to wake up for.
+            let sleep = if self.core.is_writing() { Sleep::Deep } else { Sleep::Light };
+            self.inputs.take(sleep, next_tick.saturating_sub(self.now()), &mut taken);
+            let ends = taken.drain(..).fold(false, |ends, input| self.take(input) || ends);
+            if ends {
+                return self.step();
+            }
+            if self.now() >= next_tick {
+                next_tick = self.now() + self.tick;
+                self.core.tick()?;
+                self.revoke_expired_leases();
             }
         }
         Ok(())
@@ -79,21 +79,7 @@ impl ConsensusThread {
         Duration::from_millis(self.shared.clock.monotonic().millis())
     }
 
-    /// Takes what else waits, up to a batch. Whether the end was among it.
-    fn take_waiting(&mut self) -> bool {
-        for _ in 0..PROPOSALS_PER_BATCH_MAX {
-            match self.inputs.try_recv() {
-                Ok(input) => {
-                    if self.take(input) {
-                        return true;
-                    }
-                }
-                Err(_) => break,
-            }
-        }
-        false
-    }
-
+    /// Whether it was the end.
     fn take(&mut self, input: Input) -> bool {
         match input {
             Input::Propose(proposal) => self.core.propose(proposal),

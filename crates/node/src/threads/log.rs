@@ -2,11 +2,12 @@
 
 use super::OnFailure;
 use crate::core::Write;
+use crate::inbox::Inbox;
 use crate::input::{Input, LogInput};
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use storage::{FreshnessMark, LogWriter, Mark};
 
@@ -18,7 +19,7 @@ pub(crate) struct LogThread {
     pub mark: Option<FreshnessMark>,
     pub shared: Arc<Shared>,
     pub inputs: Receiver<LogInput>,
-    pub consensus: SyncSender<Input>,
+    pub consensus: Arc<Inbox<Input>>,
 }
 
 impl LogThread {
@@ -33,7 +34,7 @@ impl LogThread {
             match done {
                 Ok(None) => {}
                 Ok(Some(number)) => {
-                    if self.consensus.send(Input::Persisted(number)).is_err() {
+                    if self.consensus.push_urgent(Input::Persisted(number)).is_err() {
                         return;
                     }
                 }

@@ -7,6 +7,7 @@ use super::bind::{Bound, Error, Socket as Listening};
 use super::connection::{Shared, serve};
 use super::socket::Accepted;
 use super::{Edge, Limits, Listener, Security};
+use crate::letterbox::Letterbox;
 use crate::tls::{Exchange, Reloading};
 use std::collections::BTreeMap;
 use std::io;
@@ -66,7 +67,10 @@ impl Bound {
             workers.push(sender);
             let phase = phase.subscribe();
             let handshakes = limits.handshakes;
-            let work = move || async move { work(receiver, phase, handshakes).await };
+            let work = move || async move {
+                Letterbox::put_up();
+                work(receiver, phase, handshakes).await
+            };
             threads.push(thread(format!("edge-{number}"), ended_sender.clone(), work)?);
         }
         let rejections = Arc::new(Rejections::new(limits.rejection_lines_per_second));

@@ -1,7 +1,7 @@
 //! Around each call: what is the same for every method.
 //!
 //! Owns the checks of metadata, the caller's principal (put into the request's extensions for the handler), the deadline
-//! that the client names, the tracing span, the warning about slow requests, and the words of the decoder's complaints.
+//! that the client names, the tracing span (from `debug` on: it costs more than a small answer), the warning about slow requests, and the words of the decoder's complaints.
 //!
 //! Invariants: a path that is not on the surface is answered `Unimplemented` before anything is read; nothing of a
 //! request's content is logged.
@@ -65,7 +65,7 @@ where
         }
         let deadline = timeout(request.headers());
         let principal = self.services.gate.principal(request.extensions());
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             "request",
             request_id = REQUESTS.fetch_add(1, Ordering::Relaxed),
             principal = principal.name(),

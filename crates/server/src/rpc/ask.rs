@@ -5,6 +5,7 @@
 use super::requests::Reading;
 use super::status::Failure;
 use super::{Inner, Services};
+use crate::letterbox::Letterbox;
 use audit::Recorded;
 use env::Monotonic;
 use node::{Op, Proposed, Refused, Reply};
@@ -68,10 +69,11 @@ impl Inner {
 
     async fn wait<T: Send + 'static>(&self, ask: impl FnOnce(Reply<T>)) -> Result<T, Failure> {
         let (answer, answered) = tokio::sync::oneshot::channel();
-        ask(Box::new(move |reply| {
-            // Nobody waits any more when the client has left.
-            let _ = answer.send(reply);
-        }));
+        // Nobody waits any more when the client has left.
+        match Letterbox::here() {
+            Some(here) => ask(Box::new(move |reply| here.post(Box::new(move || drop(answer.send(reply)))))),
+            None => ask(Box::new(move |reply| drop(answer.send(reply)))),
+        }
         match tokio::time::timeout(self.limits().request_timeout, answered).await {
             Ok(Ok(reply)) => Ok(reply?),
             Ok(Err(_)) => Err(Failure::Stopped),
