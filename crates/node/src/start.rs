@@ -64,6 +64,10 @@ pub struct Settings {
     pub mark: Option<PathBuf>,
     /// What to do when the data is older than its mark.
     pub rollback: Rollback,
+    /// What to do when the data knows the member under another name.
+    pub naming: Naming,
+    /// Records removed in one step of a compaction; requests are served between two steps.
+    pub compaction_records: usize,
     /// Sizes of the log.
     pub log: LogOptions,
     /// Sizes of the store.
@@ -77,6 +81,17 @@ pub enum Rollback {
     Refuse,
     /// Start, and say so.
     Report,
+}
+
+/// What to do when the data knows the member under another name than the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// The settings' name is announced, as etcd does.
+    Announce,
+    /// The data's name stays: nobody asked for another.
+    Keep,
+    /// Refuse to start: whoever named the member meant another one's data.
+    Insist,
 }
 
 /// How long a member that is alone may take to lead and announce itself.
@@ -127,9 +142,9 @@ pub fn start(
     )?;
     let log = Durable { writer, mark };
     let member = run(&settings, env, dir, machine, conf_state, consensus, log, on_failure);
-    if let Err(refused) = announce(&member, &settings) {
+    if let Err(failure) = name(&member, &settings).and_then(|name| Ok(announce(&member, &settings, name)?)) {
         member.stop();
-        return Err(Failure::NotAnnounced(refused));
+        return Err(failure);
     }
     // What was replayed from the log was counted in an earlier life.
     member.shared.reader.forget_tally();
@@ -277,6 +292,7 @@ fn run(
             machine,
             conf_state.encode(),
             Meter { clock: env.clock.clone(), counts: counts.clone() },
+            settings.compaction_records,
         ),
         shared: shared.clone(),
         inputs: apply_inputs,
@@ -342,12 +358,9 @@ fn millis(duration: Duration) -> u64 {
 
 /// Tells the cluster this member's name and client URLs, and the version if none was agreed; answered, these show that
 /// the member leads and everything before is applied.
-fn announce(member: &Member, settings: &Settings) -> Result<(), Refused> {
-    let attributes = MemberAttributes {
-        member: member.shared.member,
-        name: settings.name.clone(),
-        client_urls: settings.client_urls.clone(),
-    };
+fn announce(member: &Member, settings: &Settings, name: String) -> Result<(), Refused> {
+    let attributes =
+        MemberAttributes { member: member.shared.member, name, client_urls: settings.client_urls.clone() };
     act(member, &Command::MemberAttributesSet(attributes))?;
     if member.shared.reader.membership().cluster_version().is_none() {
         act(member, &Command::ClusterVersionSet(settings.cluster_version.clone()))?;
@@ -355,19 +368,49 @@ fn announce(member: &Member, settings: &Settings) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Carries out an act of the member's own, trying again while nobody leads yet.
+/// The name to announce: what the whole log says, not only the checkpoint, against the settings.
+fn name(member: &Member, settings: &Settings) -> Result<String, Failure> {
+    let given = || settings.name.clone();
+    if settings.naming == Naming::Announce {
+        return Ok(given());
+    }
+    patiently(member, |done| {
+        member.read_barrier(Box::new(move |answer| {
+            let _ = done.send(answer);
+        }));
+    })?;
+    match (member.name(), settings.naming) {
+        (Some(recorded), Naming::Insist) if recorded != settings.name => {
+            Err(Failure::OtherName { recorded, given: given() })
+        }
+        (Some(recorded), Naming::Keep) => Ok(recorded),
+        _ => Ok(given()),
+    }
+}
+
+/// Carries out an act of the member's own.
 fn act(member: &Member, command: &Command) -> Result<(), Refused> {
     let system = Policy::Closed.principal(&Evidence::Member);
-    let began = member.shared.clock.monotonic();
-    loop {
-        let (done, answer) = sync_channel(1);
+    patiently(member, |done| {
         let authorized = Policy::Closed
             .authorize(&system, command.clone())
-            .expect("the member itself may do everything; its principal is made two lines above");
+            .expect("the member itself may do everything; its principal is made above");
         let reply = Box::new(move |answer: Result<_, Refused>| {
             let _ = done.send(answer.map(|_| ()));
         });
         member.propose(Recorder::empty().record(authorized), reply);
+    })
+}
+
+/// Tries again while nobody leads yet.
+fn patiently(
+    member: &Member,
+    attempt: impl Fn(std::sync::mpsc::SyncSender<Result<(), Refused>>),
+) -> Result<(), Refused> {
+    let began = member.shared.clock.monotonic();
+    loop {
+        let (done, answer) = sync_channel(1);
+        attempt(done);
         let answer = answer.recv_timeout(ANNOUNCE).unwrap_or(Err(Refused::TimedOut));
         let waited = member.shared.clock.monotonic().since(began);
         match answer {

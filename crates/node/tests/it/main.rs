@@ -5,7 +5,7 @@ use env::Env;
 use env::sim::{SimClock, SimDisk};
 use node::meter::Counter;
 use node::watch::{Full, WatchRequest, WatchSink, WatchUpdate};
-use node::{Member, Proposed, Refused, Rollback, Settings, start};
+use node::{Member, Naming, Proposed, Refused, Rollback, Settings, start};
 use state::auth::{Evidence, Policy};
 use state::command::{Command, LeaseGrant, Put, PutLease, PutValue};
 use state::query::RangeQuery;
@@ -41,6 +41,8 @@ fn settings(checkpoint_entries: u64) -> Settings {
         value_cache_bytes: 1 << 20,
         mark: Some("/keys/member.mark".into()),
         rollback: Rollback::Refuse,
+        naming: Naming::Announce,
+        compaction_records: 1_000,
         log: LogOptions { segment_bytes: 1 << 18, ..LogOptions::default() },
         store: StoreOptions { segment_bytes: 1 << 18, ..StoreOptions::default() },
     }
