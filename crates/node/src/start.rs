@@ -33,7 +33,7 @@ use storage::{
     StoreOptions,
 };
 use types::limits::{APPLY_BATCHES_WAITING_MAX, HUB_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX};
-use types::{LogIndex, Term};
+use types::{LogIndex, MemberId, Term};
 
 /// How a member runs.
 #[derive(Clone, Debug)]
@@ -110,16 +110,19 @@ pub fn start(
     dir: &DataDir,
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Result<Member, Failure> {
+    dir.keep_superseded_files();
     let store = Store::open(dir, settings.store)?;
     let conf_state = store.last_checkpoint().conf_state;
     let mut machine = Machine::open(store, settings.value_cache_bytes)?;
     for why in machine.passed_over() {
         tracing::warn!(why, "passed over the index of a segment, and read the segment instead");
     }
-    let (mut writer, reader, recovered) = Log::open(dir, settings.log)?;
+    let (mut writer, reader, recovered) = open_log(&settings, dir)?;
     let mark = open_mark(&settings, dir, &recovered)?;
     let mut hard_state = recovered.hard_state;
-    if recovered.last == LogIndex(0) {
+    if machine.applied().0 > recovered.last {
+        hard_state = begin_log_after(machine.applied(), hard_state, &mut writer)?;
+    } else if recovered.last == LogIndex(0) {
         hard_state = found(&settings, dir, &mut writer, &reader)?;
     }
     let conf_state = match machine.applied().0 {
@@ -158,6 +161,22 @@ struct Durable {
     mark: Option<FreshnessMark>,
 }
 
+/// Opens the log; where older data is accepted, also one that ends early, as in a copy that was made while a member wrote.
+fn open_log(settings: &Settings, dir: &DataDir) -> Result<(LogWriter, LogReader, Recovered), Failure> {
+    let opened = match (Log::open(dir, settings.log), settings.rollback) {
+        (Err(damage @ storage::Error::Damaged { .. }), Rollback::Report) => {
+            let opened = Log::open_copy(dir, settings.log)?;
+            tracing::warn!(%damage, "the log ends early: going on without what came later");
+            opened
+        }
+        (opened, _) => opened?,
+    };
+    if let Some(torn) = &opened.2.torn_tail {
+        tracing::warn!(file = %torn.path.display(), position = torn.position, bytes = torn.bytes, "the log's end is torn");
+    }
+    Ok(opened)
+}
+
 /// Opens the mark and holds the data against it.
 fn open_mark(
     settings: &Settings,
@@ -183,6 +202,27 @@ fn open_mark(
         }
     }
     Ok(Some(mark))
+}
+
+/// The store is ahead of the log, as in a copy whose files were taken at different moments: it counts as an installed
+/// snapshot, and the log begins anew after it. The hard state is written first, so that no crash leaves a log whose term
+/// is older than its first entry's.
+fn begin_log_after(
+    applied: (LogIndex, Term),
+    found: HardState,
+    writer: &mut LogWriter,
+) -> Result<HardState, Failure> {
+    let (index, term) = applied;
+    tracing::warn!(
+        log_ends = %writer.reader().last_index(),
+        store_ends = %index,
+        "the log ends before the store: going on after the store, as from a snapshot"
+    );
+    let vote = if term > found.term { MemberId(0) } else { found.vote };
+    let hard_state = HardState { term: term.max(found.term), vote, commit: index };
+    writer.append(LogBatch { hard_state: Some(hard_state), ..LogBatch::default() })?;
+    writer.reset(index, term)?;
+    Ok(hard_state)
 }
 
 /// Writes the first entries of a new cluster: this member founds it alone.
