@@ -21,7 +21,6 @@ use state::command::Command;
 use state::{Applied, Chore, ChoreDone, CollectionLimits, Machine, Outcome, Refusal, Sweep};
 use std::collections::HashMap;
 use std::sync::Arc;
-use types::limits::COMPACTION_RECORDS_PER_STEP;
 use types::{LogIndex, RequestId, Revision, Term};
 
 /// The outcome of a step, for the driver to carry out in this order: tell `changes`, then give the `answers`.
@@ -44,6 +43,8 @@ pub(crate) struct Applier {
     sweep_is_due: bool,
     /// The sweep waits for somebody who reads what it removes.
     sweep_waits: bool,
+    /// Records that one step of a sweep removes.
+    compaction_records: usize,
     meter: Meter,
 }
 
@@ -76,9 +77,10 @@ impl Meter {
 }
 
 impl Applier {
-    pub(crate) fn new(machine: Machine, conf_state: Bytes, meter: Meter) -> Self {
+    pub(crate) fn new(machine: Machine, conf_state: Bytes, meter: Meter, compaction_records: usize) -> Self {
         let (waiting, sweeping) = (HashMap::new(), Vec::new());
-        Self { machine, waiting, sweeping, conf_state, sweep_is_due: true, sweep_waits: false, meter }
+        let (sweep_is_due, sweep_waits) = (true, false);
+        Self { machine, waiting, sweeping, conf_state, sweep_is_due, sweep_waits, compaction_records, meter }
     }
 
     /// Applies a batch.
@@ -158,7 +160,7 @@ impl Applier {
     /// The store failed.
     pub(crate) fn sweep(&mut self) -> Result<Effects, Failure> {
         let mut effects = Effects::default();
-        let swept = self.machine.compact_step(COMPACTION_RECORDS_PER_STEP)?;
+        let swept = self.machine.compact_step(self.compaction_records)?;
         self.sweep_waits = matches!(swept, Sweep::Waiting);
         if let Sweep::Done(upto) = swept {
             self.sweep_is_due = false;

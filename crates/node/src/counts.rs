@@ -235,10 +235,17 @@ impl Counts {
         self.slow_apply_nanos.store(nanos, Ordering::Relaxed);
     }
 
-    /// Counts this if it was slow.
+    /// Counts this, and says so, if it was slow. What was asked for is in no line: it holds keys.
     pub fn note_if_slow(&self, took: Duration) {
-        if took > Duration::from_nanos(self.slow_apply_nanos.load(Ordering::Relaxed)) {
+        let expected = Duration::from_nanos(self.slow_apply_nanos.load(Ordering::Relaxed));
+        if took > expected {
             self.slow_applies.inc();
+            tracing::warn!(
+                ?took,
+                "expected-duration" = ?expected,
+                hint = "see whether the disk or the processors are busy, and whether requests read very many keys",
+                "apply request took too long"
+            );
         }
     }
 }

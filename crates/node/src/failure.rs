@@ -32,7 +32,18 @@ pub enum Failure {
     RolledBack,
     /// The member could not announce itself.
     #[error("the member did not come to lead and announce itself: {0}")]
-    NotAnnounced(Refused),
+    NotAnnounced(#[from] Refused),
+    /// The data is another member's than the one that was named.
+    #[error(
+        "the data is of the member {recorded:?}, and the settings name {given:?}; hint: start it as {recorded:?} or without \
+         a name, or name the data directory of {given:?}"
+    )]
+    OtherName {
+        /// In the data.
+        recorded: String,
+        /// In the settings.
+        given: String,
+    },
     /// A membership entry that this version does not understand.
     #[error("membership entry: {0}")]
     Membership(#[from] confchange::Malformed),

@@ -32,4 +32,4 @@ pub use error::Refused;
 pub use failure::Failure;
 pub use member::{Gauges, Member, Role, Status};
 pub use proposal::{Proposed, Reply};
-pub use start::{Rollback, Settings, start};
+pub use start::{Naming, Rollback, Settings, start};

@@ -174,6 +174,16 @@ impl Member {
         &self.shared.counts
     }
 
+    /// What the cluster calls this member, if it has said so.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let membership = self.shared.reader.membership();
+        membership
+            .member(self.shared.member)
+            .map(|member| member.name.clone())
+            .filter(|name| !name.is_empty())
+    }
+
     /// The applied state, for gauges and for health: no request is behind it.
     #[must_use]
     pub fn gauges(&self) -> Gauges<'_> {

@@ -34,7 +34,7 @@ use storage::{
     StoreOptions,
 };
 use types::limits::{APPLY_BATCHES_WAITING_MAX, HUB_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX};
-use types::{LogIndex, Term};
+use types::{LogIndex, MemberId, Term};
 
 /// How a member runs.
 #[derive(Clone, Debug)]
@@ -65,6 +65,10 @@ pub struct Settings {
     pub mark: Option<PathBuf>,
     /// What to do when the data is older than its mark.
     pub rollback: Rollback,
+    /// What to do when the data knows the member under another name.
+    pub naming: Naming,
+    /// Records removed in one step of a compaction; requests are served between two steps.
+    pub compaction_records: usize,
     /// Sizes of the log.
     pub log: LogOptions,
     /// Sizes of the store.
@@ -78,6 +82,17 @@ pub enum Rollback {
     Refuse,
     /// Start, and say so.
     Report,
+}
+
+/// What to do when the data knows the member under another name than the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// The settings' name is announced, as etcd does.
+    Announce,
+    /// The data's name stays: nobody asked for another.
+    Keep,
+    /// Refuse to start: whoever named the member meant another one's data.
+    Insist,
 }
 
 /// How long a member that is alone may take to lead and announce itself.
@@ -96,16 +111,19 @@ pub fn start(
     dir: &DataDir,
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Result<Member, Failure> {
+    dir.keep_superseded_files();
     let store = Store::open(dir, settings.store)?;
     let conf_state = store.last_checkpoint().conf_state;
     let mut machine = Machine::open(store, settings.value_cache_bytes)?;
     for why in machine.passed_over() {
         tracing::warn!(why, "passed over the index of a segment, and read the segment instead");
     }
-    let (mut writer, reader, recovered) = Log::open(dir, settings.log)?;
+    let (mut writer, reader, recovered) = open_log(&settings, dir)?;
     let mark = open_mark(&settings, dir, &recovered)?;
     let mut hard_state = recovered.hard_state;
-    if recovered.last == LogIndex(0) {
+    if machine.applied().0 > recovered.last {
+        hard_state = begin_log_after(machine.applied(), hard_state, &mut writer)?;
+    } else if recovered.last == LogIndex(0) {
         hard_state = found(&settings, dir, &mut writer, &reader)?;
     }
     let conf_state = match machine.applied().0 {
@@ -128,9 +146,9 @@ pub fn start(
     )?;
     let log = Durable { writer, mark };
     let member = run(&settings, env, dir, machine, conf_state, consensus, log, on_failure);
-    if let Err(refused) = announce(&member, &settings) {
+    if let Err(failure) = name(&member, &settings).and_then(|name| Ok(announce(&member, &settings, name)?)) {
         member.stop();
-        return Err(Failure::NotAnnounced(refused));
+        return Err(failure);
     }
     // What was replayed from the log was counted in an earlier life.
     member.shared.reader.forget_tally();
@@ -142,6 +160,22 @@ pub fn start(
 struct Durable {
     writer: LogWriter,
     mark: Option<FreshnessMark>,
+}
+
+/// Opens the log; where older data is accepted, also one that ends early, as in a copy that was made while a member wrote.
+fn open_log(settings: &Settings, dir: &DataDir) -> Result<(LogWriter, LogReader, Recovered), Failure> {
+    let opened = match (Log::open(dir, settings.log), settings.rollback) {
+        (Err(damage @ storage::Error::Damaged { .. }), Rollback::Report) => {
+            let opened = Log::open_copy(dir, settings.log)?;
+            tracing::warn!(%damage, "the log ends early: going on without what came later");
+            opened
+        }
+        (opened, _) => opened?,
+    };
+    if let Some(torn) = &opened.2.torn_tail {
+        tracing::warn!(file = %torn.path.display(), position = torn.position, bytes = torn.bytes, "the log's end is torn");
+    }
+    Ok(opened)
 }
 
 /// Opens the mark and holds the data against it.
@@ -169,6 +203,27 @@ fn open_mark(
         }
     }
     Ok(Some(mark))
+}
+
+/// The store is ahead of the log, as in a copy whose files were taken at different moments: it counts as an installed
+/// snapshot, and the log begins anew after it. The hard state is written first, so that no crash leaves a log whose term
+/// is older than its first entry's.
+fn begin_log_after(
+    applied: (LogIndex, Term),
+    found: HardState,
+    writer: &mut LogWriter,
+) -> Result<HardState, Failure> {
+    let (index, term) = applied;
+    tracing::warn!(
+        log_ends = %writer.reader().last_index(),
+        store_ends = %index,
+        "the log ends before the store: going on after the store, as from a snapshot"
+    );
+    let vote = if term > found.term { MemberId(0) } else { found.vote };
+    let hard_state = HardState { term: term.max(found.term), vote, commit: index };
+    writer.append(LogBatch { hard_state: Some(hard_state), ..LogBatch::default() })?;
+    writer.reset(index, term)?;
+    Ok(hard_state)
 }
 
 /// Writes the first entries of a new cluster: this member founds it alone.
@@ -278,6 +333,7 @@ fn run(
             machine,
             conf_state.encode(),
             Meter { clock: env.clock.clone(), counts: counts.clone() },
+            settings.compaction_records,
         ),
         shared: shared.clone(),
         inputs: apply_inputs,
@@ -343,12 +399,9 @@ fn millis(duration: Duration) -> u64 {
 
 /// Tells the cluster this member's name and client URLs, and the version if none was agreed; answered, these show that
 /// the member leads and everything before is applied.
-fn announce(member: &Member, settings: &Settings) -> Result<(), Refused> {
-    let attributes = MemberAttributes {
-        member: member.shared.member,
-        name: settings.name.clone(),
-        client_urls: settings.client_urls.clone(),
-    };
+fn announce(member: &Member, settings: &Settings, name: String) -> Result<(), Refused> {
+    let attributes =
+        MemberAttributes { member: member.shared.member, name, client_urls: settings.client_urls.clone() };
     act(member, &Command::MemberAttributesSet(attributes))?;
     if member.shared.reader.membership().cluster_version().is_none() {
         act(member, &Command::ClusterVersionSet(settings.cluster_version.clone()))?;
@@ -356,19 +409,49 @@ fn announce(member: &Member, settings: &Settings) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Carries out an act of the member's own, trying again while nobody leads yet.
+/// The name to announce: what the whole log says, not only the checkpoint, against the settings.
+fn name(member: &Member, settings: &Settings) -> Result<String, Failure> {
+    let given = || settings.name.clone();
+    if settings.naming == Naming::Announce {
+        return Ok(given());
+    }
+    patiently(member, |done| {
+        member.read_barrier(Box::new(move |answer| {
+            let _ = done.send(answer);
+        }));
+    })?;
+    match (member.name(), settings.naming) {
+        (Some(recorded), Naming::Insist) if recorded != settings.name => {
+            Err(Failure::OtherName { recorded, given: given() })
+        }
+        (Some(recorded), Naming::Keep) => Ok(recorded),
+        _ => Ok(given()),
+    }
+}
+
+/// Carries out an act of the member's own.
 fn act(member: &Member, command: &Command) -> Result<(), Refused> {
     let system = Policy::Closed.principal(&Evidence::Member);
-    let began = member.shared.clock.monotonic();
-    loop {
-        let (done, answer) = sync_channel(1);
+    patiently(member, |done| {
         let authorized = Policy::Closed
             .authorize(&system, command.clone())
-            .expect("the member itself may do everything; its principal is made two lines above");
+            .expect("the member itself may do everything; its principal is made above");
         let reply = Box::new(move |answer: Result<_, Refused>| {
             let _ = done.send(answer.map(|_| ()));
         });
         member.propose(Recorder::empty().record(authorized), reply);
+    })
+}
+
+/// Tries again while nobody leads yet.
+fn patiently(
+    member: &Member,
+    attempt: impl Fn(std::sync::mpsc::SyncSender<Result<(), Refused>>),
+) -> Result<(), Refused> {
+    let began = member.shared.clock.monotonic();
+    loop {
+        let (done, answer) = sync_channel(1);
+        attempt(done);
         let answer = answer.recv_timeout(ANNOUNCE).unwrap_or(Err(Refused::TimedOut));
         let waited = member.shared.clock.monotonic().since(began);
         match answer {

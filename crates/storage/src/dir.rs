@@ -12,6 +12,7 @@ use env::{DirLock, Disk, Env, Kind};
 use seal::{Identity, KeyId, KeyProvider, Keyring, KeyringHead, PROVIDER_KEY_FILE};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Larger than any keyring.
 const KEYRING_BYTES_MAX: u64 = 1 << 20;
@@ -45,13 +46,16 @@ pub(crate) struct Dir {
     pub(crate) env: Env,
     pub(crate) path: PathBuf,
     pub(crate) keyring: Keyring,
+    /// Whether files that nothing needs any more stay for a while.
+    pub(crate) keeps_superseded: AtomicBool,
     _lock: Box<dyn DirLock>,
 }
 
 impl Dir {
     /// A directory whose lock is held and whose keyring is open already.
     pub(crate) fn new(env: &Env, path: &Path, keyring: Keyring, lock: Box<dyn DirLock>) -> Self {
-        Self { env: env.clone(), path: path.to_owned(), keyring, _lock: lock }
+        let keeps_superseded = AtomicBool::new(false);
+        Self { env: env.clone(), path: path.to_owned(), keyring, keeps_superseded, _lock: lock }
     }
 }
 
@@ -133,7 +137,7 @@ impl DataDir {
         disk.sync_dir(path)?;
         let keyring = Keyring::generate(identity, &*env.random);
         let sealed = keyring.encode(&[provider], &*env.random)?;
-        let dir = Dir { env: env.clone(), path: path.to_owned(), keyring, _lock: lock };
+        let dir = Dir::new(env, path, keyring, lock);
         let manifest = Manifest { generation: 1, next_segment: 1, ..Manifest::default() };
         manifest.write(&dir)?;
         disk.replace(&path.join(names::KEYRING), &sealed)?;
@@ -160,12 +164,18 @@ impl DataDir {
             Keys::Provider(provider) => Keyring::open(&sealed, provider)?,
             Keys::Files(candidates) => Keyring::open(&sealed, &find_key(disk, &head, candidates)?)?,
         };
-        let dir = Dir { env: env.clone(), path: path.to_owned(), keyring, _lock: lock };
+        let dir = Dir::new(env, path, keyring, lock);
         for name in disk.list(path)?.iter().filter(|name| names::is_temporary(name)) {
             disk.remove(&path.join(name))?;
         }
         let chosen = manifest::choose(&dir, log::begins(&dir)?)?;
         Ok(Self { dir: Arc::new(dir), chosen })
+    }
+
+    /// From now on files that log and store need no more stay for a while, as space allows, so that a copy of the
+    /// directory that is made while they are written finds every file that it has listed.
+    pub fn keep_superseded_files(&self) {
+        self.dir.keeps_superseded.store(true, Ordering::Relaxed);
     }
 
     /// Whose it is.

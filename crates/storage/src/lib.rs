@@ -16,6 +16,7 @@ mod log;
 mod manifest;
 mod names;
 mod store;
+mod superseded;
 pub mod verify;
 
 pub use dir::{DataDir, Found, Keys};

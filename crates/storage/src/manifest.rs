@@ -6,7 +6,7 @@
 
 use crate::codec::{Input, Unreadable, put_bytes};
 use crate::dir::Dir;
-use crate::file::damaged;
+use crate::file::{Scan, SegmentFile, Step, damaged};
 use crate::store::Checkpoint;
 use crate::{Error, names};
 use bytes::Bytes;
@@ -128,8 +128,9 @@ impl Manifest {
         }
     }
 
-    /// Whether its files are there in full length, and the log goes on after it.
-    fn check_whole(&self, dir: &Dir, log_begins: Option<LogIndex>) -> Result<(), Error> {
+    /// Whether its files hold what it lists, and the log goes on after it. A segment that `trusted` lists just so is looked at
+    /// by its length only: whoever reads the store finds everything else. An index is never needed.
+    fn check_whole(&self, dir: &Dir, log_begins: Option<LogIndex>, trusted: &Self) -> Result<(), Error> {
         for Listed { number, extent, .. } in &self.segments {
             let path = names::store_segment(&dir.path, *number);
             let len = dir.env.disk.stat(&path)?.map(|stat| stat.len);
@@ -139,7 +140,8 @@ impl Manifest {
                     let why = format!("the manifest lists {} bytes, but only {len} are there", extent.length);
                     return Err(damaged(&path, len, why));
                 }
-                Some(_) => {}
+                Some(_) if trusted.listed(*number).is_some_and(|trusted| trusted.extent == *extent) => {}
+                Some(_) => check_content(dir, *number, extent)?,
             }
         }
         let after = self.checkpoint.consistent_index.next();
@@ -167,6 +169,24 @@ fn extent(input: &mut Input) -> Result<Extent, Unreadable> {
     Ok(Extent { length: input.u64()?, records: input.u64()?, hash: input.array()? })
 }
 
+/// Whether a segment holds the records of `extent`.
+fn check_content(dir: &Dir, number: u32, extent: &Extent) -> Result<(), Error> {
+    let path = names::store_segment(&dir.path, number);
+    let segment = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Store, number.into(), &path)?;
+    let mut scan = Scan::new(&segment, extent.length);
+    loop {
+        match scan.step()? {
+            Step::Record(..) | Step::End => {}
+            Step::Limit if scan.extent() == *extent => return Ok(()),
+            Step::Limit => {
+                let why = "its chain hash is not what the manifest says";
+                return Err(segment.damaged(extent.length, why));
+            }
+            Step::Bad { why, .. } => return Err(segment.damaged(scan.position(), why)),
+        }
+    }
+}
+
 /// What the choice at start came to.
 #[derive(Debug)]
 pub(crate) struct Chosen {
@@ -185,13 +205,18 @@ pub(crate) fn generations(disk: &dyn env::Disk, path: &Path) -> Result<Vec<u64>,
 }
 
 /// Chooses the manifest to start from. `log_begins` is the first entry of the log, if it has segments.
+///
+/// In a copy that was taken while a member ran, a manifest may have been copied after the files that it lists. What the oldest
+/// manifest lists too was there before; the rest is read to its end before the manifest counts.
 pub(crate) fn choose(dir: &Dir, log_begins: Option<LogIndex>) -> Result<Chosen, Error> {
     let generations = generations(&*dir.env.disk, &dir.path)?;
+    let oldest = generations.first().and_then(|oldest| Manifest::read(dir, *oldest).ok());
+    let trusted = oldest.unwrap_or_default();
     let mut passed_over = Vec::new();
     let mut first_failure = None;
     for generation in generations.iter().rev() {
         let tried = Manifest::read(dir, *generation)
-            .and_then(|manifest| manifest.check_whole(dir, log_begins).map(|()| manifest));
+            .and_then(|manifest| manifest.check_whole(dir, log_begins, &trusted).map(|()| manifest));
         match tried {
             Ok(manifest) => return Ok(Chosen { manifest, generations, passed_over }),
             Err(failure @ Error::Damaged { .. }) => {

@@ -19,7 +19,7 @@ pub(crate) fn print(config: &Config, facts: &Facts, profile: Option<&Path>) {
          \n  strongroom put hello world          with the made certificates, no flag needed\
          \n  strongroom get hello\
          \n  eval \"$(strongroom env)\"            then any etcd client: etcdctl put hello world\n",
-        name = config.name,
+        name = facts.name,
         urls = facts.client_urls.join(", "),
         data = facts.data_dir.display(),
         pki = config.pki.dir.display(),

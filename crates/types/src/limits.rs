@@ -28,6 +28,12 @@ pub const COMPACTION_RECORDS_PER_STEP: usize = 1_000;
 pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of recent log entries kept in memory; older ones are read back from the disk.
 pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
+/// How long files that nothing needs any more stay, in seconds, so that a copy under way finds what it has listed.
+pub const SUPERSEDED_SECONDS: u64 = 600;
+/// Bytes of such files of the log, and as many of the store; beyond it the oldest go earlier.
+pub const SUPERSEDED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Number of such files of the log, and as many of the store; beyond it the oldest go earlier.
+pub const SUPERSEDED_FILES_MAX: usize = 1_000;
 /// Bytes of one file of the store, reserved when it is made: what is dead in the open one cannot be collected yet.
 pub const STORE_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of records gathered in memory before the store writes them.

@@ -25,6 +25,8 @@ pub struct Config {
     pub personality: Personality,
     /// The member's name.
     pub name: String,
+    /// What to do when the data knows it under another name.
+    pub naming: node::Naming,
     /// Where its data lies.
     pub data_dir: PathBuf,
     /// Where it listens; at least one for clients.

@@ -116,6 +116,8 @@ fn with_hint(error: &impl std::fmt::Display) -> String {
 /// What the operator may want to see of a start.
 #[derive(Clone, Debug)]
 pub struct Facts {
+    /// The member's name.
+    pub name: String,
     /// Where the data lies.
     pub data_dir: PathBuf,
     /// The key that was made just now.
@@ -172,6 +174,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     }
     log::ready();
     let facts = Facts {
+        name: member.name().unwrap_or_else(|| config.name.clone()),
         data_dir: config.data_dir.clone(),
         new_key: data.new_key,
         client_urls: config.advertised.client_urls.clone(),
@@ -318,6 +321,8 @@ fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node
             config::Rollback::Refuse => node::Rollback::Refuse,
             config::Rollback::Accept | config::Rollback::Report => node::Rollback::Report,
         },
+        naming: config.naming,
+        compaction_records: config.timing.compaction_batch,
         log: storage::LogOptions::default(),
         store: storage::StoreOptions::default(),
     }

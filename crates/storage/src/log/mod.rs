@@ -24,6 +24,7 @@ pub use read::LogReader;
 pub use recover::TornTail;
 pub use write::{LogBatch, LogWriter};
 
+use recover::Gaps;
 pub(crate) use recover::begins;
 
 use crate::{DataDir, Error};
@@ -81,7 +82,25 @@ impl Log {
     /// # Errors
     /// Damage, a log that begins after the store's end, no space, the disk's failure.
     pub fn open(dir: &DataDir, options: LogOptions) -> Result<(LogWriter, LogReader, Recovered), Error> {
-        let found = recover::recover(&dir.dir, options.tail_bytes)?;
+        Self::open_with(dir, options, Gaps::AreDamage)
+    }
+
+    /// The same for a directory that may be a copy, made while the log was written: where bytes are missing (not changed)
+    /// although more follows, the log ends; [`Recovered::torn_tail`] says where, and what follows is deleted. In a
+    /// directory that is no copy, what follows was acknowledged.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open_copy(dir: &DataDir, options: LogOptions) -> Result<(LogWriter, LogReader, Recovered), Error> {
+        Self::open_with(dir, options, Gaps::EndTheLog)
+    }
+
+    fn open_with(
+        dir: &DataDir,
+        options: LogOptions,
+        gaps: Gaps,
+    ) -> Result<(LogWriter, LogReader, Recovered), Error> {
+        let found = recover::recover(&dir.dir, options.tail_bytes, gaps)?;
         let consistent = dir.chosen.manifest.checkpoint.consistent_index;
         if found.base.0 > consistent {
             let why = format!(

@@ -13,6 +13,7 @@ use crate::{Error, names};
 use bytes::Bytes;
 use consensus::{Entry, HardState};
 use seal::{Extent, Purpose};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use types::{LogIndex, Term};
@@ -27,6 +28,19 @@ pub struct TornTail {
     /// Bytes from there to the last one that was written.
     pub bytes: u64,
 }
+
+/// What a start makes of a place in the log where bytes are missing although more of it follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gaps {
+    /// The disk has lost what was durable.
+    AreDamage,
+    /// The directory is a copy that was made while the log was written.
+    EndTheLog,
+}
+
+/// What to do about such a place.
+const MISSING: &str = "it is missing, not changed, as in a copy that was made while a member wrote; hint: if this is such \
+                       a copy, start once with --accept-rollback";
 
 /// A segment that was found.
 #[derive(Debug)]
@@ -67,9 +81,9 @@ impl Found {
     }
 }
 
-/// The log's files: segments in order, then the unused ones.
+/// The log's files: the numbers of segments in order, then the unused ones, the newest first.
 struct Files {
-    segments: Vec<(u32, SegmentFile)>,
+    numbers: Vec<u32>,
     unused: Vec<PathBuf>,
 }
 
@@ -98,13 +112,42 @@ fn files(dir: &Dir) -> Result<Files, Error> {
             return Err(damaged(&path, 0, "the segments around it are there, but it is not"));
         }
     }
+    Ok(Files { numbers, unused })
+}
+
+fn open(dir: &Dir, number: u32) -> Result<SegmentFile, Error> {
+    let path = names::log_segment(&dir.path, number);
+    SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)
+}
+
+/// Opens all segments with their heads; one whose beginning is missing ends the log where gaps do, and is the first of the
+/// files that are left out.
+fn open_all(dir: &Dir, files: &mut Files, gaps: Gaps) -> Result<Vec<(u32, SegmentFile, Head)>, Error> {
     let mut segments = Vec::new();
-    for number in numbers {
-        let path = names::log_segment(&dir.path, number);
-        let segment = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)?;
-        segments.push((number, segment));
+    for (i, number) in files.numbers.iter().enumerate() {
+        let opened = open(dir, *number).and_then(|segment| {
+            let head = head(&segment, &mut Scan::new(&segment, segment.file.len()?))?;
+            Ok((*number, segment, head))
+        });
+        match opened {
+            Ok(opened) => segments.push(opened),
+            Err(Error::Damaged { path, position, why }) if i > 0 && beginning_is_missing(dir, *number)? => {
+                if gaps == Gaps::AreDamage {
+                    return Err(Error::Damaged { path, position, why: format!("{why}; {MISSING}") });
+                }
+                break;
+            }
+            Err(failure) => return Err(failure),
+        }
     }
-    Ok(Files { segments, unused })
+    let left_out = files.numbers.iter().skip(segments.len()).rev();
+    files.unused.extend(left_out.map(|number| names::log_segment(&dir.path, *number)));
+    Ok(segments)
+}
+
+fn beginning_is_missing(dir: &Dir, number: u32) -> Result<bool, Error> {
+    let file = dir.env.disk.open(&names::log_segment(&dir.path, number))?;
+    Ok(torn::last_written(&*file, 0..record::BEGIN_BYTES)?.is_none())
 }
 
 /// Whether a segment was ever part of the log. Its head is synced before a batch is written after it; so one without
@@ -114,8 +157,7 @@ fn has_begun(dir: &Dir, number: u32) -> Result<bool, Error> {
     let path = names::log_segment(&dir.path, number);
     let file = dir.env.disk.open(&path)?;
     let len = file.len()?;
-    let begun = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Log, number.into(), &path)
-        .and_then(|segment| head(&segment, &mut Scan::new(&segment, len)));
+    let begun = open(dir, number).and_then(|segment| head(&segment, &mut Scan::new(&segment, len)));
     match begun {
         Ok(_) => Ok(true),
         Err(Error::Damaged { .. }) => Ok(torn::last_written(&*file, record::BEGIN_BYTES..len)?.is_some()),
@@ -136,36 +178,41 @@ fn head(segment: &SegmentFile, scan: &mut Scan<'_>) -> Result<Head, Error> {
 
 /// The first entry that the oldest segment may hold; nothing if there is no segment.
 pub(crate) fn begins(dir: &Dir) -> Result<Option<LogIndex>, Error> {
-    let files = files(dir)?;
-    let Some((_, oldest)) = files.segments.first() else { return Ok(None) };
-    let mut scan = Scan::new(oldest, oldest.file.len()?);
-    Ok(Some(head(oldest, &mut scan)?.base.0.next()))
+    let Some(oldest) = files(dir)?.numbers.first().copied() else { return Ok(None) };
+    let oldest = open(dir, oldest)?;
+    let mut scan = Scan::new(&oldest, oldest.file.len()?);
+    Ok(Some(head(&oldest, &mut scan)?.base.0.next()))
 }
 
 /// Reads the whole log.
-pub(super) fn recover(dir: &Dir, tail_bytes: usize) -> Result<Found, Error> {
-    let Files { segments, unused } = files(dir)?;
-    let mut heads = Vec::new();
-    for (_, segment) in &segments {
-        heads.push(head(segment, &mut Scan::new(segment, segment.file.len()?))?);
-    }
-    let base = heads.first().map_or((LogIndex(0), Term(0)), |head| head.base);
-    let mut replay = Replay { tail: Tail::new(base, tail_bytes), hard_state: HardState::default() };
+pub(super) fn recover(dir: &Dir, tail_bytes: usize, gaps: Gaps) -> Result<Found, Error> {
+    let mut files = files(dir)?;
+    let mut segments = open_all(dir, &mut files, gaps)?;
+    let base = segments.first().map_or((LogIndex(0), Term(0)), |(_, _, head)| head.base);
+    let (tail, hard_state) = (Tail::new(base, tail_bytes), HardState::default());
+    let mut replay = Replay { tail, hard_state, batch: None, gaps };
     let mut last = (Extent { length: 0, records: 0, hash: [0; 32] }, None);
-    for (i, (number, segment)) in segments.iter().enumerate() {
-        let next = heads.get(i + 1).map(|next| next.predecessor);
+    let mut count = 0;
+    for (number, segment, _) in &segments {
+        count += 1;
+        let next = segments.get(count).map(|(_, _, next)| next.predecessor);
         last = match next {
             Some((predecessor, extent)) if predecessor == *number => {
-                read_closed(*number, segment, extent, &mut replay)?;
-                (extent, None)
+                read_closed(*number, segment, extent, &mut replay)?
             }
             Some(_) => return Err(segment.damaged(0, "its successor names another predecessor")),
             None => read_last(*number, segment, &mut replay)?,
         };
+        if last.1.is_some() {
+            break;
+        }
     }
-    let inherited = segments.into_iter().zip(&heads);
+    // The newest is deleted first: at no moment is there a segment without the one before it.
+    let left_out = segments.drain(count..).rev();
+    files.unused.extend(left_out.map(|(number, ..)| names::log_segment(&dir.path, number)));
+    let inherited = segments.into_iter();
     let segments =
-        inherited.map(|((number, file), head)| Inherited { number, file: file.into(), base: head.base });
+        inherited.map(|(number, file, head)| Inherited { number, file: file.into(), base: head.base });
     let (last_extent, torn_tail) = last;
     Ok(Found {
         segments: segments.collect(),
@@ -174,12 +221,17 @@ pub(super) fn recover(dir: &Dir, tail_bytes: usize) -> Result<Found, Error> {
         hard_state: replay.hard_state,
         last_extent,
         torn_tail,
-        unused,
+        unused: files.unused,
     })
 }
 
 /// Reads a segment of which `extent` counts.
-fn read_closed(number: u32, segment: &SegmentFile, extent: Extent, replay: &mut Replay) -> Result<(), Error> {
+fn read_closed(
+    number: u32,
+    segment: &SegmentFile,
+    extent: Extent,
+    replay: &mut Replay,
+) -> Result<(Extent, Option<TornTail>), Error> {
     let mut scan = Scan::new(segment, extent.length);
     loop {
         match scan.step()? {
@@ -187,11 +239,14 @@ fn read_closed(number: u32, segment: &SegmentFile, extent: Extent, replay: &mut 
                 replay.record(number, at, kind, payload).map_err(|why| segment.damaged(at, why))?;
             }
             Step::End => {}
-            Step::Limit if scan.extent() == extent => return Ok(()),
+            Step::Limit if scan.extent() == extent => return Ok((extent, None)),
             Step::Limit => {
                 return Err(segment.damaged(extent.length, "its chain hash is not what its successor says"));
             }
-            Step::Bad { why, .. } => return Err(segment.damaged(scan.position(), why)),
+            Step::Bad { why, claims } => {
+                let gap = replay.gap(segment, scan.position(), claims, extent.length, why)?;
+                return Ok((scan.extent(), Some(gap)));
+            }
         }
     }
 }
@@ -203,22 +258,15 @@ fn read_last(
     replay: &mut Replay,
 ) -> Result<(Extent, Option<TornTail>), Error> {
     let mut scan = Scan::new(segment, segment.file.len()?);
-    let mut batch = None;
     loop {
         match scan.step()? {
             Step::Record(at, kind, payload) => {
-                if kind == record::BATCH {
-                    let bytes =
-                        record::decode_batch(payload.clone()).map_err(|why| segment.damaged(at, why))?;
-                    batch = Some(at..at.saturating_add(bytes));
-                }
                 replay.record(number, at, kind, payload).map_err(|why| segment.damaged(at, why))?;
             }
             Step::End | Step::Limit => return Ok((scan.extent(), None)),
             Step::Bad { claims, why } => {
                 let at = scan.position();
-                let batch = batch.filter(|batch: &std::ops::Range<u64>| at < batch.end);
-                return match torn::judge(segment, at, claims, batch)? {
+                return match torn::judge(segment, at, claims, replay.batch_at(at))? {
                     Verdict::End => Ok((scan.extent(), None)),
                     Verdict::Torn(written) => {
                         let bytes = written.saturating_sub(at);
@@ -227,7 +275,10 @@ fn read_last(
                             Some(TornTail { path: segment.path.clone(), position: at, bytes }),
                         ))
                     }
-                    Verdict::Damage(verdict) => Err(segment.damaged(at, format!("{verdict} ({why})"))),
+                    Verdict::Damage(verdict) => {
+                        let (len, why) = (segment.file.len()?, format!("{verdict} ({why})"));
+                        Ok((scan.extent(), Some(replay.gap(segment, at, claims, len, why)?)))
+                    }
                 };
             }
         }
@@ -238,13 +289,45 @@ fn read_last(
 struct Replay {
     tail: Tail,
     hard_state: HardState,
+    /// The last batch that began in this segment.
+    batch: Option<Range<u64>>,
+    gaps: Gaps,
 }
 
 impl Replay {
+    /// The batch that reaches beyond `at`.
+    fn batch_at(&self, at: u64) -> Option<Range<u64>> {
+        self.batch.clone().filter(|batch| at < batch.end)
+    }
+
+    /// What does not open at `at`, though more of the log follows, up to `end` in this segment: where that may be, and it is
+    /// missing and not changed, the log ends there; else it is damage.
+    fn gap(
+        &self,
+        segment: &SegmentFile,
+        at: u64,
+        claims: Option<u64>,
+        end: u64,
+        why: String,
+    ) -> Result<TornTail, Error> {
+        let is_missing = torn::is_missing(segment, at, claims, self.batch_at(at))?;
+        match (is_missing, self.gaps) {
+            (true, Gaps::EndTheLog) => {
+                Ok(TornTail { path: segment.path.clone(), position: at, bytes: end.saturating_sub(at) })
+            }
+            (true, Gaps::AreDamage) => Err(segment.damaged(at, format!("{why}; {MISSING}"))),
+            (false, _) => Err(segment.damaged(at, why)),
+        }
+    }
+
     fn record(&mut self, segment: u32, at: u64, kind: u8, payload: Bytes) -> Result<(), &'static str> {
         match kind {
-            record::HEAD => self.hard_state = Head::decode(payload)?.hard_state,
-            record::BATCH | record::AUDIT => {}
+            record::HEAD => {
+                self.hard_state = Head::decode(payload)?.hard_state;
+                self.batch = None;
+            }
+            record::BATCH => self.batch = Some(at..at.saturating_add(record::decode_batch(payload)?)),
+            record::AUDIT => {}
             record::HARD_STATE => self.hard_state = record::decode_hard_state(payload)?,
             record::ENTRY => self.entry(record::decode_entry(payload)?, segment, at)?,
             record::START => self.tail.restart(record::decode_base(payload)?),

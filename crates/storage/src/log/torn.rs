@@ -66,6 +66,24 @@ pub(crate) fn judge(
     Ok(Verdict::Torn(written))
 }
 
+/// Whether what does not open at `at` is missing (the file ends there, or a sector of it is zero) and was not changed; the
+/// arguments are those of [`judge`]. Where more follows, a disk has lost it, or the file is a copy that was made while the log was
+/// written: its end was read before what is missing was there, and the rest of it after.
+pub(crate) fn is_missing(
+    segment: &SegmentFile,
+    at: u64,
+    claims: Option<u64>,
+    batch: Option<Range<u64>>,
+) -> Result<bool, Error> {
+    let len = segment.file.len()?;
+    let first = at..at.saturating_add(BATCH_RECORD_BYTES);
+    let (span, batch) = match batch {
+        Some(batch) => (at..at.saturating_add(claims.unwrap_or(HEAD_BYTES as u64)).min(batch.end), batch),
+        None => (first.clone(), first),
+    };
+    Ok(batch.end > len || meets_lost_sector(segment, at, &span, &batch)?)
+}
+
 /// Whether some sector that meets `span` is zero as far as `batch` reaches into it.
 fn meets_lost_sector(
     segment: &SegmentFile,

@@ -7,6 +7,7 @@ use super::recover::Found;
 use super::{LogOptions, LogPosition};
 use crate::dir::Dir;
 use crate::file::SegmentFile;
+use crate::superseded::{Going, Superseded};
 use crate::{Error, names};
 use bytes::Bytes;
 use consensus::{Entry, HardState};
@@ -89,6 +90,8 @@ pub struct LogWriter {
     current: Current,
     /// Segments before the current one, oldest first, with what was before each.
     older: VecDeque<(u32, Base)>,
+    /// Segments that are released and still there.
+    superseded: Superseded,
     spare: Option<Reserved>,
     is_short_of_space: bool,
     is_unsynced: bool,
@@ -139,6 +142,7 @@ impl LogWriter {
             options,
             current: Current { number: next, base: last, capacity: reserved.bytes, sealer, segment },
             older,
+            superseded: Superseded::default(),
             spare: None,
             is_short_of_space: reserved.bytes < options.segment_bytes,
             is_unsynced: false,
@@ -206,28 +210,52 @@ impl LogWriter {
         self.reserve_ahead()
     }
 
-    /// Deletes whole segments that hold only entries before `below`; entries from the first segment left on stay readable.
+    /// Lets go of whole segments that hold only entries before `below`; entries from the first segment left on stay readable.
+    /// The files stay for a while, as space allows: until then a start would find them.
     ///
     /// # Errors
     /// The disk's failure.
     pub fn release(&mut self, below: LogIndex) -> Result<(), Error> {
         self.check_sound()?;
         let dir = self.shared.dir().clone();
-        let mut is_changed = false;
+        let now = dir.env.clock.monotonic();
         while let Some((oldest, _)) = self.older.front().copied() {
             let next = self.older.get(1).map_or(self.current.base, |(_, base)| *base);
             if next.0 >= below {
                 break;
             }
             self.shared.released(oldest, next);
-            dir.env.disk.remove(&names::log_segment(&dir.path, oldest))?;
+            let path = names::log_segment(&dir.path, oldest);
+            let bytes = dir.env.disk.stat(&path)?.map_or(0, |stat| stat.len);
+            self.superseded.add(path, bytes, now);
             self.older.pop_front();
+        }
+        self.delete_superseded(if self.is_short_of_space { Going::All } else { Going::of(&dir) }).map(drop)
+    }
+
+    /// Gives back the space of released segments now; answers whether there were any.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    pub fn free_released(&mut self) -> Result<bool, Error> {
+        self.check_sound()?;
+        self.delete_superseded(Going::All)
+    }
+
+    /// Deletes released segments from the oldest on: never one while an older one is there.
+    fn delete_superseded(&mut self, going: Going) -> Result<bool, Error> {
+        let dir = self.shared.dir();
+        let now = dir.env.clock.monotonic();
+        let mut is_changed = false;
+        while let Some(oldest) = self.superseded.oldest(going, now) {
+            dir.env.disk.remove(oldest)?;
+            self.superseded.gone();
             is_changed = true;
         }
         if is_changed {
             dir.env.disk.sync_dir(&dir.path.join(names::LOG))?;
         }
-        Ok(())
+        Ok(is_changed)
     }
 
     /// Begins the log anew after the entry at `index` with `term`, durably: what an installed snapshot does, and a start
@@ -345,7 +373,11 @@ impl LogWriter {
     }
 
     fn reserve(&mut self, number: u32, bytes: u64) -> Result<Reserved, Error> {
-        create::reserve(self.shared.dir(), number, bytes).map_err(|error| match error {
+        let mut reserved = create::reserve(self.shared.dir(), number, bytes);
+        if matches!(reserved, Err(Error::NoSpace { .. })) && self.delete_superseded(Going::All)? {
+            reserved = create::reserve(self.shared.dir(), number, bytes);
+        }
+        reserved.map_err(|error| match error {
             Error::NoSpace { .. } => {
                 self.is_short_of_space = true;
                 error

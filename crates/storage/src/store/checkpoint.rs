@@ -7,6 +7,7 @@ use super::read::Shared;
 use super::segment::Segment;
 use crate::dir::Dir;
 use crate::manifest::{Listed, Manifest};
+use crate::superseded::{Going, Superseded};
 use crate::{Error, names};
 use bytes::Bytes;
 use std::path::PathBuf;
@@ -50,8 +51,10 @@ struct Kept {
     largest: u64,
     /// The last checkpoint that ran.
     last_run: u64,
-    /// Files to delete once the newest generation is at least this.
+    /// Files that nothing needs any more once the newest generation is at least this.
     doomed: Vec<(u64, PathBuf)>,
+    /// Files that nothing needs any more.
+    superseded: Superseded,
 }
 
 /// What the kept manifests say.
@@ -70,12 +73,18 @@ impl Ledger {
         let is_passed = |generation: &&u64| **generation != newest.generation && Some(**generation) != older;
         let passed = generations.iter().filter(is_passed).map(|passed| names::manifest(&dir.path, *passed));
         let doomed = older_files.into_iter().chain(passed).map(|path| (next, path)).collect();
-        let kept = Kept { older_index: LogIndex(0), older, largest, last_run: 0, doomed, newest };
+        let superseded = Superseded::default();
+        let kept = Kept { older_index: LogIndex(0), older, largest, last_run: 0, doomed, superseded, newest };
         Self { kept: Mutex::new(kept) }
     }
 
     pub(super) fn last_checkpoint(&self) -> Checkpoint {
         self.kept().newest.checkpoint.clone()
+    }
+
+    /// Deletes now what nothing needs any more; answers whether there was anything.
+    pub(super) fn free_superseded(&self, dir: &Dir) -> bool {
+        delete(dir, &mut self.kept(), Going::All)
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -145,7 +154,12 @@ fn run(
     sync(shared, &manifest, segments)?;
     manifest.generation = kept.largest.saturating_add(1);
     kept.largest = manifest.generation;
-    manifest.write(&shared.dir).map_err(|error| match error {
+    let mut written = manifest.write(&shared.dir);
+    let found_no_space = matches!(&written, Err(Error::Disk(error)) if error.is_no_space());
+    if found_no_space && delete(&shared.dir, kept, Going::All) {
+        written = manifest.write(&shared.dir);
+    }
+    written.map_err(|error| match error {
         // The manifest is a new file: without space for it the one before stands, whole.
         Error::Disk(error) if error.is_no_space() => Error::NoSpace { path: error.path, bytes: 0 },
         error => error,
@@ -160,7 +174,8 @@ fn run(
     let dropped = replaced.segments.iter().filter(|replaced| !listed.contains(&replaced.number));
     let dropped = dropped.flat_map(|dropped| files_of(&shared.dir, dropped));
     kept.doomed.extend(dropped.map(|path| (newest.saturating_add(1), path)));
-    delete(shared, kept);
+    supersede(&shared.dir, kept);
+    delete(&shared.dir, kept, Going::of(&shared.dir));
     Ok(())
 }
 
@@ -183,14 +198,30 @@ pub(super) fn files_of(dir: &Dir, listed: &Listed) -> impl Iterator<Item = PathB
     std::iter::once(names::store_segment(&dir.path, listed.number)).chain(index)
 }
 
-/// Deletes what no kept manifest lists. What cannot be deleted now is tried again after the next checkpoint: it only
-/// takes space, and the next start deletes it too.
-fn delete(shared: &Shared, kept: &mut Kept) {
-    let newest = kept.newest.generation;
-    let disk = &shared.dir.env.disk;
-    kept.doomed.retain(|(from, path)| {
-        let is_gone =
-            *from <= newest && disk.remove(path).map_or_else(|error| error.is_not_found(), |()| true);
-        !is_gone
+/// What no kept manifest lists is superseded from now on.
+fn supersede(dir: &Dir, kept: &mut Kept) {
+    let (newest, now) = (kept.newest.generation, dir.env.clock.monotonic());
+    let Kept { doomed, superseded, .. } = kept;
+    doomed.retain(|(from, path)| {
+        if *from <= newest {
+            let stat = dir.env.disk.stat(path).ok().flatten();
+            superseded.add(path.clone(), stat.map_or(0, |stat| stat.len), now);
+        }
+        *from > newest
     });
+}
+
+/// Deletes superseded files; answers whether there were any. What cannot be deleted now is tried again after the next
+/// checkpoint: it only takes space.
+fn delete(dir: &Dir, kept: &mut Kept, going: Going) -> bool {
+    let now = dir.env.clock.monotonic();
+    let mut is_changed = false;
+    while let Some(oldest) = kept.superseded.oldest(going, now) {
+        match dir.env.disk.remove(oldest) {
+            Err(error) if !error.is_not_found() => break,
+            _ => kept.superseded.gone(),
+        }
+        is_changed = true;
+    }
+    is_changed
 }

@@ -295,7 +295,11 @@ impl Store {
         let number = self.take_number()?;
         let capacity = self.options.segment_bytes.max(needed.saturating_add(HEADER_BYTES as u64));
         let dir = &self.shared.dir;
-        let made = Segment::create(dir, Purpose::Store, number, capacity, self.options.buffer_bytes);
+        let make = || Segment::create(dir, Purpose::Store, number, capacity, self.options.buffer_bytes);
+        let mut made = make();
+        if matches!(made, Err(Error::NoSpace { .. })) && self.ledger.free_superseded(dir) {
+            made = make();
+        }
         let (segment, sealer) = made.map_err(|error| match error {
             Error::NoSpace { .. } => error,
             error => self.shared.poison(error),

@@ -190,7 +190,8 @@ fn strays(check: &mut Check<'_>, listed: &Listed) -> Result<(), Halt> {
                 below.join(&name),
                 None,
                 "a stray: no manifest lists it",
-                "it was not durable yet when the member stopped; it is never read, and the next start deletes it",
+                "it was not durable yet when the member stopped, or stayed for a copy under way; it is never read, and the next \
+                 start deletes it",
             )),
             None => check.found(super::foreign(below.join(&name))),
         }

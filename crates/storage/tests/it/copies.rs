@@ -1,9 +1,14 @@
 //! Copies of a running member's directory start: kubeadm's upgrade makes them with `cp -r`, one file after the other.
 
 use crate::verify::assert_not_accused;
-use crate::world::{DATA, World, all_records, checkpoint, entry};
+use crate::world::{DATA, LOG, World, all_records, checkpoint, entry};
+use env::Env;
+use env::sim::SimClock;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use storage::{LogBatch, RecordKind};
+use std::sync::Arc;
+use std::time::Duration;
+use storage::{Error, Log, LogBatch, RecordKind};
 use types::{LogIndex, Term};
 
 /// Brings the files under `part` of one world over to the other.
@@ -55,6 +60,79 @@ fn a_store_ahead_of_its_log_starts() {
     let copy = late.live().unwrap();
     assert_eq!((copy.recovered.first, copy.recovered.last), (LogIndex(31), LogIndex(31)));
     assert_eq!(all_records(&copy.store).unwrap().len(), 30);
+}
+
+/// What is missing in the middle of a copied log ends it; what was changed is damage in a copy too: whoever alters a byte must
+/// not be able to make a member forget what came after.
+#[test]
+fn a_gap_ends_the_log_of_a_copy_and_a_change_never_does() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    for index in 1..=30u64 {
+        let entries = [entry(index, 1, [7; 90])];
+        life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+        life.writer.sync().unwrap();
+    }
+    drop(life);
+    let path = Path::new(DATA).join("log/0000000000000001.log");
+    let opened = |at: u64, bytes: &[u8]| {
+        let copy = world.copy(9);
+        copy.env.disk.open(&path).unwrap().write_at(bytes, at).unwrap();
+        let strict = copy.live().map(|life| life.recovered.last).map_err(|error| error.to_string());
+        let dir = copy.open_dir().unwrap();
+        let as_copy = Log::open_copy(&dir, LOG).map(|(.., recovered)| recovered);
+        drop(dir);
+        let again = copy.live().map(|life| life.recovered.last);
+        (strict, as_copy, again)
+    };
+    for page in [1, 2, 3] {
+        let (strict, as_copy, again) = opened(page * 512, &[0; 512]);
+        assert!(strict.unwrap_err().contains("--accept-rollback"));
+        let found = as_copy.unwrap();
+        assert!(found.last < LogIndex(30) && found.torn_tail.is_some(), "{found:?}");
+        assert_eq!(again.unwrap(), found.last, "the word is needed once");
+    }
+    let whole = world.disk.files()[&path].clone();
+    for at in (242..1800).step_by(7) {
+        let (strict, as_copy, _) = opened(at as u64, &[whole[at] ^ 0x40]);
+        assert!(!strict.unwrap_err().contains("--accept-rollback"), "byte {at}");
+        assert!(matches!(as_copy, Err(Error::Damaged { .. })), "byte {at}");
+    }
+}
+
+/// A copy under way must not meet files that vanish: released and replaced files stay ten minutes where that is asked for, and
+/// go at once where space is short.
+#[test]
+fn superseded_files_stay_while_a_copy_may_be_made() {
+    let mut world = World::new(4);
+    let clock = SimClock::new();
+    world.env = Env { clock: Arc::new(clock.clone()), ..world.env };
+    let mut life = world.live().unwrap();
+    life.dir.keep_superseded_files();
+    let names = |world: &World| world.disk.files().into_keys().collect::<BTreeSet<_>>();
+    let mut go_on = |indexes: std::ops::RangeInclusive<u64>| {
+        for index in indexes {
+            let entries = [entry(index, 1, [7; 90])];
+            life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+            life.writer.sync().unwrap();
+            life.store.append(RecordKind(1), &index.to_be_bytes()).unwrap();
+            let durable = life.store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
+            life.writer.release(durable.release_below).unwrap();
+        }
+    };
+    go_on(1..=40);
+    let listed = names(&world);
+    go_on(41..=80);
+    assert!(names(&world).is_superset(&listed));
+    clock.advance(Duration::from_secs(types::limits::SUPERSEDED_SECONDS));
+    go_on(81..=82);
+    let left = names(&world);
+    assert!(listed.intersection(&left).count() < 8, "{left:?}");
+    go_on(83..=120);
+    let many = names(&world).len();
+    world.disk.set_capacity(Some(world.disk.files().values().map(|bytes| bytes.len() as u64).sum()));
+    go_on(121..=150);
+    assert!(names(&world).len() < many);
 }
 
 /// Two copies of one member go on apart, each with whole files of the same names and lengths. A file of the one among the

@@ -187,7 +187,9 @@ fn a_sector_lost_inside_a_batch_is_damage_when_another_follows() {
     }
 }
 
-/// Any two files of one kind swapped: each is bound to its name's number, so the swap is found.
+/// Any two files swapped: each is bound to its name's number, so the swap is found, or what is left is what an earlier
+/// moment had. That is so where the last file of the log counts as never begun; as with one that is removed, only peers or
+/// the freshness mark can tell.
 #[test]
 fn swapped_files_are_found() {
     let world = small();
@@ -199,7 +201,9 @@ fn swapped_files_are_found() {
             copy.env.disk.replace(a, b_bytes).unwrap();
             copy.env.disk.replace(b, a_bytes).unwrap();
             if let Ok(content) = content(&copy) {
-                assert!(is_harmless(&content, &whole), "{} and {}", a.display(), b.display());
+                let is_log = [a, b].iter().any(|path| path.starts_with(Path::new(DATA).join("log")));
+                let is_earlier = is_log && whole.0.starts_with(&content.0) && whole.3.starts_with(&content.3);
+                assert!(is_earlier || is_harmless(&content, &whole), "{} and {}", a.display(), b.display());
             }
         }
     }

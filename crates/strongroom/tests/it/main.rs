@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod memory;
+mod naming;
 mod place;
 mod scrub;
 mod verify;

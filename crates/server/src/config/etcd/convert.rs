@@ -192,6 +192,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
     Ok(Config {
         personality: Personality::Etcd,
         name: settings.text("name"),
+        naming: node::Naming::Announce,
         listeners: listeners.all,
         cluster: Cluster { bootstrap: bootstrap(&settings) },
         limits,

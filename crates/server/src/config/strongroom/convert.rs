@@ -98,6 +98,7 @@ pub(super) fn convert(
 ) -> Result<Config, Refused> {
     let mut reader = Reader { settings, problems };
     let name = name(&mut reader, around);
+    let naming = if reader.text("name").is_some() { node::Naming::Insist } else { node::Naming::Keep };
     let data_dir = reader.path("data-dir").or_else(|| default_data_dir(around)).unwrap_or_else(|| {
         reader.refuse("data-dir", "there is no home directory to put the data in", "set --data-dir");
         PathBuf::from("strongroom")
@@ -165,6 +166,7 @@ pub(super) fn convert(
     Ok(Config {
         personality: Personality::Strongroom,
         name,
+        naming,
         listeners: served.all,
         advertised,
         cluster: Cluster { bootstrap: Ok(Bootstrap { state: ClusterState::New, members, token: None }) },

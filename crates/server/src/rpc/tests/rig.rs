@@ -57,6 +57,8 @@ impl Rig {
             value_cache_bytes: 1 << 20,
             mark: None,
             rollback: node::Rollback::Report,
+            naming: node::Naming::Announce,
+            compaction_records: 1_000,
             log: LogOptions::default(),
             store: StoreOptions::default(),
         };
