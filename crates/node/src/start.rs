@@ -173,7 +173,13 @@ fn open_log(settings: &Settings, dir: &DataDir) -> Result<(LogWriter, LogReader,
         (opened, _) => opened?,
     };
     if let Some(torn) = &opened.2.torn_tail {
-        tracing::warn!(file = %torn.path.display(), position = torn.position, bytes = torn.bytes, "the log's end is torn");
+        tracing::warn!(
+            file = %torn.path.display(),
+            position = torn.position,
+            bytes = torn.bytes,
+            hint = "nothing to do after a sudden end: this was being written, and no client was told that it is kept",
+            "cut the torn end of the log"
+        );
     }
     Ok(opened)
 }

@@ -4,6 +4,7 @@
 //! (`memory`): what each does is in `as_strongroom`
 //! and `as_etcd`. Never renames its main thread: tools find the process by the name `etcd`.
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod as_etcd;
 mod as_strongroom;

@@ -24,6 +24,10 @@ const ROOM_LASTS: Duration = Duration::from_secs(30);
 
 /// Starts the thread that looks; it ends with the process.
 pub(super) fn start(quota: u64, member: Member, env: Env) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the thread waits for real time; what it decides is tested with given times"
+    )]
     let spawned = std::thread::Builder::new().name("room".to_owned()).spawn(move || {
         let mut watch = RoomWatch::default();
         let us = member.status().member;

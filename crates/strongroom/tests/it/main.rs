@@ -5,4 +5,5 @@ mod memory;
 mod naming;
 mod place;
 mod scrub;
+mod torn;
 mod verify;
