@@ -14,7 +14,7 @@ import socket
 import time
 
 from checks import fault, refused, run, unlike
-from member import tool
+from member import Member, tool
 from pki import ENDED, TO_COME, Issuer
 from ports import connect, say
 from up import Up
@@ -321,3 +321,31 @@ def own_files(checks, etcd, directory, issuer, good):
     ):
         flags = [f"--cert-file={pair[0]}", f"--key-file={pair[1]}", f"--trusted-ca-file={ca}"]
         refused(checks, f"etcd: {name}", [*base, *flags], directory, 1, cause, step)
+
+
+def revoked(checks, binary, reference, directory):
+    """`--client-crl-file` keeps out the certificates on the list at their next handshake, in etcd and here, and nobody else."""
+    issuer = Issuer(os.path.join(directory, "revoking"))
+    certificate, key = issuer.leaf("server", "server", usage="serverAuth", names=("IP:127.0.0.1",))
+    good, bad = issuer.leaf("good", "good"), issuer.leaf("bad", "bad")
+    url = "https://127.0.0.1:4443"
+    flags = [
+        f"--listen-client-urls=http://127.0.0.1:4379,{url}",
+        f"--cert-file={certificate}",
+        f"--key-file={key}",
+        "--client-cert-auth",
+        f"--trusted-ca-file={issuer.certificate}",
+        f"--client-crl-file={issuer.revocations('bad')}",
+    ]
+    for what, program in (("real etcd", reference), ("ours", binary)):
+        with Member(program, os.path.join(directory, what.replace(" ", "-")), *flags, client_port=4379, peer_port=4380) as server:
+            before = os.path.getsize(server.log_path)
+            ask = [tool("etcdctl"), "--endpoints", url, "--cacert", issuer.certificate, "--command-timeout=2s"]
+            let_in, kept_out = (run([*ask, "--cert", c, "--key", k, "get", "a"], directory, within=8) for c, k in (good, bad))
+            checks.all(
+                f"revoked client certificate, {what}",
+                "kept out; another one of the same issuer is let in",
+                None if let_in[0] == 0 else f"the good one is kept out: {let_in[1][-400:]}",
+                None if kept_out[0] else "the revoked one is let in",
+                logged_within(server, before, "revo") if what == "ours" else None,
+            )

@@ -16,10 +16,15 @@ serial = {directory}/serial
 new_certs_dir = {directory}
 default_md = sha256
 policy = any
+default_crl_days = 365
+crlnumber = {directory}/crlnumber
+crl_extensions = list
 unique_subject = no
 rand_serial = yes
 [any]
 commonName = supplied
+[list]
+authorityKeyIdentifier = keyid:always
 [leaf]
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
@@ -118,3 +123,15 @@ class Issuer:
             with open(certificate, "a") as out:
                 out.write(open(self.certificate).read())
         return certificate, key
+
+    def revocations(self, *names):
+        """A revocation list with the certificates of these names, in DER, the only form that etcd takes: its path."""
+        with open(os.path.join(self.directory, "crlnumber"), "w") as out:
+            out.write("01\n")
+        config, path = os.path.join(self.directory, f"{names[0]}.cnf"), os.path.join(self.directory, "revoked.crl")
+        signer = ["ca", "-config", config, "-cert", self.certificate, "-keyfile", self.key]
+        for name in names:
+            openssl(*signer, "-revoke", os.path.join(self.directory, f"{name}.crt"), cwd=self.directory)
+        openssl(*signer, "-gencrl", "-out", path, cwd=self.directory)
+        openssl("crl", "-in", path, "-outform", "DER", "-out", path, cwd=self.directory)
+        return path

@@ -12,6 +12,9 @@ use state::auth::Evidence;
 use std::sync::Arc;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
+/// What a list of revoked certificates is called in messages.
+pub(super) const REVOCATIONS: &str = "revocation list";
+
 /// Why a listener's TLS could not be set up. Each has a [`Error::hint`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -81,6 +84,10 @@ impl Error {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Read { .. } => "check the path and that this user may read it",
+            Self::Parse { what: REVOCATIONS, .. } => {
+                "the list must be DER or PEM, of version 2 and with a number (openssl ca: set crlnumber and crl_extensions); look at it \
+                 with openssl crl -text"
+            }
             Self::Empty { .. } | Self::Parse { .. } => {
                 "the file must be PEM, with -----BEGIN and -----END lines; look at it with openssl x509 -text"
             }
@@ -241,7 +248,7 @@ fn certificates(
 }
 
 fn revocations(bytes: &[u8], source: &Source) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
-    let what = "revocation list";
+    let what = REVOCATIONS;
     if !bytes.starts_with(b"-----") && !bytes.is_empty() {
         return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
     }

@@ -42,7 +42,7 @@ pub(super) fn verifier(
         builder = builder.allow_unauthenticated();
     }
     let chain = builder.build().map_err(|error| Error::Parse {
-        what: "revocation list",
+        what: super::load::REVOCATIONS,
         name: settings.crl.as_ref().map_or_else(String::new, super::Source::name),
         reason: error.to_string(),
     })?;
