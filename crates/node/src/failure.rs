@@ -48,3 +48,15 @@ pub enum Failure {
     #[error("membership entry: {0}")]
     Membership(#[from] confchange::Malformed),
 }
+
+impl Failure {
+    /// Whether it is only that there was no space.
+    #[must_use]
+    pub fn is_no_space(&self) -> bool {
+        matches!(
+            self,
+            Self::Storage(storage::Error::NoSpace { .. })
+                | Self::State(state::Error::Storage(storage::Error::NoSpace { .. }))
+        )
+    }
+}

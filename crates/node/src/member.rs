@@ -195,7 +195,7 @@ impl Member {
     pub fn stop(&self) {
         let threads = lock(&self.shared.threads).take();
         let Some(threads) = threads else { return };
-        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.ring();
         let _ = self.shared.consensus.push_urgent(Input::Stop);
         threads.join();
     }

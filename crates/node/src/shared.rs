@@ -9,10 +9,11 @@ use crate::lease_clock::LeaseClock;
 use crate::watch::HubInput;
 use consensus::Position;
 use env::Clock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use types::{ClusterId, MemberId};
 
 /// What the handle and the threads share.
@@ -39,10 +40,39 @@ pub(crate) struct Shared {
     pub broken: AtomicBool,
     /// Set when the member is to stop.
     pub stopping: AtomicBool,
-    /// Written by the log thread: there is no room for the next segment.
+    /// Written by the log thread: there is no room for the next segments.
     pub full_disk: AtomicBool,
+    /// Written by the apply thread: an entry waits for space in the store.
+    pub store_waits: AtomicBool,
+    /// Rung when the member is to stop.
+    pub bell: (Mutex<()>, Condvar),
     pub threads: Mutex<Option<Threads>>,
     pub counts: Arc<Counts>,
+}
+
+/// How long a full disk is left alone before the next try.
+pub(crate) const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
+
+impl Shared {
+    /// Whether the member is to stop, or cannot go on.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.broken.load(Ordering::Acquire)
+    }
+
+    /// Waits, but not beyond the wish to stop.
+    pub(crate) fn pause(&self, how_long: Duration) {
+        let (gate, bell) = &self.bell;
+        let is_on = |_: &mut ()| !self.stopping.load(Ordering::Acquire);
+        drop(bell.wait_timeout_while(lock(gate), how_long, is_on));
+    }
+
+    /// Tells everybody that the member is to stop.
+    pub(crate) fn ring(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let (gate, bell) = &self.bell;
+        drop(lock(gate));
+        bell.notify_all();
+    }
 }
 
 /// The running threads.

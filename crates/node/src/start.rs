@@ -14,7 +14,8 @@ use crate::lease_clock::LeaseClock;
 use crate::member::Member;
 use crate::shared::{Shared, Threads, lock};
 use crate::threads::{
-    ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, run_checkpoints, run_chores, run_hub,
+    ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, Space, run_checkpoints, run_chores, run_hub,
+    wait_for_space,
 };
 use crate::watch::HubState;
 use audit::Recorder;
@@ -26,14 +27,17 @@ use state::machine::Machine;
 use state::membership;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{channel, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use storage::{
     DataDir, Freshness, FreshnessMark, Log, LogBatch, LogOptions, LogReader, LogWriter, Recovered, Store,
     StoreOptions,
 };
-use types::limits::{APPLY_BATCHES_WAITING_MAX, HUB_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX};
+use types::limits::{
+    APPLY_BATCHES_WAITING_MAX, CHECKPOINTS_WAITING_MAX, CHORES_WAITING_MAX, HUB_INPUTS_WAITING_MAX,
+    LOG_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX,
+};
 use types::{LogIndex, MemberId, Term};
 
 /// How a member runs.
@@ -167,8 +171,12 @@ fn open_log(settings: &Settings, dir: &DataDir) -> Result<(LogWriter, LogReader,
     let opened = match (Log::open(dir, settings.log), settings.rollback) {
         (Err(damage @ storage::Error::Damaged { .. }), Rollback::Report) => {
             let opened = Log::open_copy(dir, settings.log)?;
-            tracing::warn!(%damage, "the log ends early: going on without what came later");
-            opened
+            tracing::warn!(
+                %damage,
+                hint = "if the directory is no copy of a running member's, put a backup back",
+                "the log ends early: going on without what came later"
+            );
+            return Ok(opened);
         }
         (opened, _) => opened?,
     };
@@ -283,19 +291,19 @@ fn run(
     settings: &Settings,
     env: &Env,
     dir: &DataDir,
-    machine: Machine,
+    mut machine: Machine,
     conf_state: ConfState,
     consensus: Consensus<LogReader>,
     log: Durable,
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Member {
     let inputs = Arc::new(Inbox::new(PROPOSALS_WAITING_MAX));
-    let (to_log, log_inputs) = sync_channel(4);
+    let (to_log, log_inputs) = sync_channel(LOG_INPUTS_WAITING_MAX);
     let (to_apply, apply_inputs) = sync_channel(APPLY_BATCHES_WAITING_MAX);
     let (to_hub, hub_inputs) = sync_channel(HUB_INPUTS_WAITING_MAX);
-    let (to_checkpoints, checkpoint_inputs) = sync_channel(1);
-    let (to_chores, chore_inputs) = sync_channel(1);
-    let (chore_done, chores_done) = channel();
+    let (to_checkpoints, checkpoint_inputs) = sync_channel(CHECKPOINTS_WAITING_MAX);
+    let (to_chores, chore_inputs) = sync_channel(CHORES_WAITING_MAX);
+    let (chore_done, chores_done) = sync_channel(CHORES_WAITING_MAX);
     let reader = machine.reader();
     let hub = HubState::new(reader.clone(), millis(settings.progress_interval));
     let applied = machine.applied().0;
@@ -319,6 +327,8 @@ fn run(
         broken: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         full_disk: AtomicBool::new(false),
+        store_waits: AtomicBool::new(false),
+        bell: (Mutex::default(), Condvar::default()),
         threads: Mutex::new(None),
         counts: counts.clone(),
     });
@@ -332,8 +342,10 @@ fn run(
         tick: settings.tick,
     };
     let Durable { writer, mark } = log;
-    let log_thread =
-        LogThread { writer, mark, shared: shared.clone(), inputs: log_inputs, consensus: inputs };
+    let space =
+        Space { disk: env.disk.clone(), path: dir.path().to_owned(), least: settings.store.segment_bytes };
+    let log_thread = LogThread::new(writer, mark, space, shared.clone(), log_inputs, inputs);
+    machine.when_full(wait_for_space(shared.clone()));
     let apply_thread = ApplyThread {
         applier: Applier::new(
             machine,
@@ -462,7 +474,7 @@ fn patiently(
         let waited = member.shared.clock.monotonic().since(began);
         match answer {
             Err(Refused::NoLeader | Refused::TooManyRequests) if waited < ANNOUNCE => {
-                std::thread::sleep(PAUSE);
+                member.shared.pause(PAUSE);
             }
             answer => return answer,
         }

@@ -40,6 +40,7 @@ pub use collect::CollectionLimits;
 pub use command::Command;
 pub use effects_hash::{Checkmark, WINDOW_ENTRIES};
 pub use error::{Error, Refusal};
+pub use journal::WhenFull;
 pub use machine::{Machine, Sweep};
 pub use outcome::{Applied, Outcome};
 pub use reader::{LeaseView, Reader};

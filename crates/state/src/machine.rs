@@ -10,7 +10,7 @@
 use crate::changes::Changes;
 use crate::collect::Collector;
 use crate::error::{Error, Refusal};
-use crate::journal::Journal;
+use crate::journal::{Journal, WhenFull};
 use crate::lock;
 use crate::mvcc::compaction::Compactions;
 pub use crate::mvcc::compaction::Sweep;
@@ -48,7 +48,7 @@ impl Machine {
             restore::restore(&mut store, value_cache_bytes)?;
         Ok(Self {
             shared: Arc::new(shared),
-            journal: Journal { store, hash },
+            journal: Journal { store, hash, when_full: Box::new(|| false) },
             changes: Changes::default(),
             compactions: Compactions::new(compacted),
             collector: Collector::default(),
@@ -58,6 +58,12 @@ impl Machine {
             applied,
             broken: false,
         })
+    }
+
+    /// What to do when there is no space for an effect in the middle of an entry; unless told, the machine is broken by it.
+    /// Nobody sees the entry meanwhile, and reads go on.
+    pub fn when_full(&mut self, when_full: WhenFull) {
+        self.journal.when_full = when_full;
     }
 
     /// A reader of this machine's state.

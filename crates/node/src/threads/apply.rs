@@ -7,7 +7,7 @@ use crate::apply::{Answer, Applier};
 use crate::batch::Batch;
 use crate::error::Refused;
 use crate::failure::Failure;
-use crate::shared::{Shared, lock};
+use crate::shared::{FULL_DISK_PAUSE, Shared, lock};
 use crate::watch::{Change, HubInput};
 use state::changes::{Changes, LeaseChange};
 use std::sync::Arc;
@@ -37,17 +37,24 @@ pub(crate) struct ApplyThread {
 
 impl ApplyThread {
     pub(crate) fn run(mut self, on_failure: &OnFailure) {
-        let result = self.run_until_stopped();
-        if let Err(failure) = &result {
-            let refused = Refused::Storage(failure.to_string());
-            answer(self.applier.refuse_all(&refused).answers);
-        } else {
-            answer(self.applier.refuse_all(&Refused::Stopped).answers);
-        }
-        if let Err(failure) = result {
+        let failure = match self.run_until_stopped() {
+            // Everything acknowledged is in the log: the next start applies it again.
+            Err(failure) if failure.is_no_space() && self.shared.is_ending() => {
+                tracing::warn!(%failure, "stopped on a full disk: the next start replays the log");
+                None
+            }
+            result => result.err(),
+        };
+        let refused = failure.as_ref().map_or(Refused::Stopped, |why| Refused::Storage(why.to_string()));
+        answer(self.applier.refuse_all(&refused).answers);
+        let _ = self.hub.send(HubInput::Stop);
+        if let Some(failure) = failure {
             on_failure(failure);
         }
-        let _ = self.hub.send(HubInput::Stop);
+        // The consensus thread ends now or has ended: what it sends until then, or has sent, is answered too.
+        for (_, reply) in self.inputs.iter().flat_map(|batch| batch.expected) {
+            reply(Err(refused.clone()));
+        }
     }
 
     fn run_until_stopped(&mut self) -> Result<(), Failure> {
@@ -66,6 +73,7 @@ impl ApplyThread {
                 Some(batch) => self.applier.apply(batch)?,
                 None => self.applier.sweep()?,
             };
+            self.shared.store_waits.store(false, Ordering::Release);
             self.time_compaction(&effects.changes);
             self.shared.applied.store(self.applier.applied().0, Ordering::Release);
             self.tell(effects.changes);
@@ -135,6 +143,16 @@ impl ApplyThread {
         let _ = self.checkpoints.try_send(prepared);
         Ok(())
     }
+}
+
+/// Waits while there is no space in the middle of an entry, until there is some or the member ends.
+pub(crate) fn wait_for_space(shared: Arc<Shared>) -> state::WhenFull {
+    Box::new(move || {
+        // The log thread tells of it, refuses what would make it worse, and gives back what it can.
+        shared.store_waits.store(true, Ordering::Release);
+        shared.pause(FULL_DISK_PAUSE);
+        !shared.is_ending()
+    })
 }
 
 fn seconds(whole: i64) -> Duration {

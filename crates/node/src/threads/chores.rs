@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::shared::Shared;
 use state::{Chore, ChoreDone, CollectionLimits};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 use types::limits::CHORE_BYTES_PER_SECOND;
 
@@ -71,7 +71,7 @@ impl Chores {
 /// The chore thread.
 pub(crate) fn run_chores(
     inputs: &Receiver<Chore>,
-    done: &Sender<ChoreDone>,
+    done: &SyncSender<ChoreDone>,
     shared: &Shared,
     on_failure: &OnFailure,
 ) {
@@ -104,7 +104,7 @@ impl Pace {
             return;
         }
         let due = Duration::from_micros(self.bytes.saturating_mul(1_000_000) / CHORE_BYTES_PER_SECOND);
-        std::thread::sleep(due.saturating_sub(now(shared).saturating_sub(self.began)));
+        shared.pause(due.saturating_sub(now(shared).saturating_sub(self.began)));
     }
 }
 

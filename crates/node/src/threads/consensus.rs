@@ -62,7 +62,10 @@ impl ConsensusThread {
             // What is proposed while a write is out goes into the next one: nothing to wake up for.
             let sleep = if self.core.is_writing() { Sleep::Deep } else { Sleep::Light };
             self.inputs.take(sleep, next_tick.saturating_sub(self.now()), &mut taken);
-            let ends = taken.drain(..).fold(false, |ends, input| self.take(input) || ends);
+            let mut ends = false;
+            for input in taken.drain(..) {
+                ends |= self.take(input);
+            }
             if ends {
                 return self.step();
             }
@@ -101,7 +104,8 @@ impl ConsensusThread {
             let _ = self.log.send(LogInput::Write(write));
         }
         if let Some(batch) = effects.apply
-            && let Err(TrySendError::Full(batch)) = self.apply.try_send(batch)
+            && let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
+                self.apply.try_send(batch)
         {
             self.core.put_back(batch);
         }

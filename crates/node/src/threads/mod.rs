@@ -18,11 +18,11 @@ mod consensus;
 mod log;
 mod watch;
 
-pub(crate) use apply::ApplyThread;
+pub(crate) use apply::{ApplyThread, wait_for_space};
 pub(crate) use checkpoint::run_checkpoints;
 pub(crate) use chores::{Chores, run_chores};
 pub(crate) use consensus::ConsensusThread;
-pub(crate) use log::LogThread;
+pub(crate) use log::{LogThread, Space};
 pub(crate) use watch::run_hub;
 
 use crate::failure::Failure;

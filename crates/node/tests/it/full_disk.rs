@@ -1,11 +1,191 @@
 //! A full disk: what needs room is refused, everything else goes on, and nothing acknowledged is lost.
 
-use crate::world::{PATIENCE, World, key, keys, propose, put};
+use crate::world::{PATIENCE, World, carry_out, end, key, keys, propose, put, settings};
 use bytes::Bytes;
-use node::Refused;
-use state::command::{Command, Put, PutLease, PutValue};
+use env::sim::Fault;
+use node::{Member, Proposed, Refused, Settings};
+use state::command::{Command, Compact, DeleteRange, Put, PutLease, PutValue};
 use std::time::Duration;
-use types::LeaseId;
+use storage::{LogOptions, StoreOptions};
+use types::{KeyRange, LeaseId};
+
+fn large(n: usize) -> Command {
+    let value = PutValue::Set(Bytes::from(vec![b'x'; 4_000]));
+    Command::Put(Put { key: key(&name(n)), value, lease: PutLease::Set(LeaseId::NONE), prev_kv: false })
+}
+
+fn name(n: usize) -> String {
+    format!("k{n:05}")
+}
+
+fn delete(n: usize) -> Command {
+    Command::DeleteRange(DeleteRange { range: KeyRange::single(key(&name(n))), prev_kv: false })
+}
+
+fn used(world: &World) -> u64 {
+    world.disk.files().values().map(|bytes| bytes.len() as u64).sum()
+}
+
+fn is_no_space(answer: &Result<Proposed, Refused>) -> bool {
+    matches!(answer, Err(Refused::State(state::Refusal::NoSpace)))
+}
+
+/// Puts until one is refused for want of space; answers how many were acknowledged.
+fn fill(member: &Member, world: &World) -> usize {
+    let count = (0..10_000).find(|n| {
+        let answer = carry_out(member, large(*n));
+        assert!(answer.is_ok() || is_no_space(&answer), "{answer:?}, told {:?}", told(world));
+        answer.is_err()
+    });
+    count.expect("the disk is full at some time")
+}
+
+/// Tries a put until it is carried out.
+fn put_when_there_is_room(member: &Member, what: &str) {
+    let began = std::time::Instant::now();
+    while is_no_space(&carry_out(member, put(what, 0))) {
+        assert!(began.elapsed() < PATIENCE, "room did not help");
+        std::thread::yield_now();
+    }
+}
+
+fn told(world: &World) -> Option<String> {
+    world.failures.1.try_recv().ok()
+}
+
+/// A disk fills up: puts are refused, reads, deletions and compactions go on, a stop is no failure, a start on the full disk
+/// serves what was acknowledged, and with room again puts are taken.
+#[test]
+fn a_disk_fills_up_and_is_freed() {
+    let world = World::new();
+    let mut member = world.start();
+    world.disk.set_capacity(Some(used(&world) + 3_000_000));
+    let count = fill(&member, &world);
+    assert!(count > 100, "only {count} puts of 4,000 bytes in 3,000,000");
+    assert_eq!(keys(&member), (0..count).map(name).collect::<Vec<_>>());
+    for life in 0..3 {
+        for n in life * 20..(life + 1) * 20 {
+            carry_out(&member, delete(n)).unwrap();
+        }
+        let revision = carry_out(&member, delete(0)).unwrap().applied.revision;
+        carry_out(&member, Command::Compact(Compact { revision, physical: true })).unwrap();
+        assert_eq!(keys(&member), ((life + 1) * 20..count).map(name).collect::<Vec<_>>(), "life {life}");
+        end(member);
+        assert_eq!(told(&world), None, "a stop on a full disk, life {life}");
+        member = world.start();
+    }
+    assert_eq!(keys(&member), (60..count).map(name).collect::<Vec<_>>());
+    world.disk.set_capacity(None);
+    put_when_there_is_room(&member, "again");
+    end(member);
+    let member = world.start();
+    let expected = ["again".to_owned()].into_iter().chain((60..count).map(name));
+    assert_eq!(keys(&member), expected.collect::<Vec<_>>());
+    end(member);
+    assert_eq!(told(&world), None);
+}
+
+/// Many large puts are on their way when the space ends, so that it ends in the middle of an entry's effects: the entry
+/// waits, nothing fails, and with room again all of them are answered.
+#[test]
+fn an_entry_waits_for_space_in_the_store() {
+    let world = World::new();
+    let member = world.start();
+    carry_out(&member, large(0)).unwrap();
+    world.disk.set_capacity(Some(used(&world) + 700_000));
+    let answers: Vec<_> = (1..400).map(|n| propose(&member, large(n))).collect();
+    let mut done = 1;
+    let mut count = |answer: Result<Proposed, Refused>| {
+        assert!(answer.is_ok() || is_no_space(&answer), "{answer:?}");
+        done += usize::from(answer.is_ok());
+    };
+    let waits = (0..399).find(|n| match answers[*n].recv_timeout(Duration::from_secs(1)) {
+        Ok(answer) => {
+            count(answer);
+            false
+        }
+        Err(_) => true,
+    });
+    let waits = waits.unwrap_or(399);
+    assert_eq!(keys(&member)[0], name(0), "reads go on");
+    world.disk.set_capacity(None);
+    (waits..399).for_each(|n| count(answers[n].recv_timeout(PATIENCE).expect("an answer")));
+    put_when_there_is_room(&member, "zz");
+    end(member);
+    assert_eq!(told(&world), None);
+    let member = world.start();
+    assert_eq!(keys(&member).len(), done + 1);
+    end(member);
+}
+
+/// The member is stopped while an entry waits for space: no failure, and what was acknowledged is there at the next start.
+#[test]
+fn a_stop_while_an_entry_waits_for_space_loses_nothing() {
+    for room in [0, 100_000, 300_000, 600_000, 900_000] {
+        let world = World::new();
+        let member = world.start();
+        carry_out(&member, large(0)).unwrap();
+        world.disk.set_capacity(Some(used(&world) + room));
+        let answers: Vec<_> = (1..400).map(|n| propose(&member, large(n))).collect();
+        let mut acknowledged = vec![name(0)];
+        for (answer, n) in answers.iter().zip(1..) {
+            match answer.recv_timeout(Duration::from_millis(300)) {
+                Ok(Ok(_)) => acknowledged.push(name(n)),
+                Ok(Err(_)) => {}
+                Err(_) => break,
+            }
+        }
+        end(member);
+        assert_eq!(told(&world), None, "room of {room}");
+        world.disk.set_capacity(None);
+        let member = world.start();
+        let found = keys(&member);
+        assert!(acknowledged.iter().all(|name| found.contains(name)), "room of {room}");
+        end(member);
+    }
+}
+
+/// One act finds no space, whichever it is: nothing acknowledged is lost, and nothing fails but for a write into space that was
+/// reserved, which is a broken promise of the disk.
+#[test]
+fn no_act_that_finds_no_space_stops_the_member() {
+    let mut broken = 0;
+    for act in 1..50 {
+        let world = World::new();
+        let small = Settings {
+            checkpoint_entries: 4,
+            log: LogOptions { segment_bytes: 4096, ..LogOptions::default() },
+            store: StoreOptions { segment_bytes: 1024, buffer_bytes: 128 },
+            ..settings(4)
+        };
+        let member = world.start_as(small.clone()).unwrap();
+        let before = world.disk.acts();
+        world.disk.fail_at(act, Fault::NoSpace);
+        let mut acknowledged = Vec::new();
+        for n in 0..10_000 {
+            let answer = carry_out(&member, put(&name(n), 0));
+            if answer.as_ref().is_err_and(|refused| !matches!(refused, Refused::State(_))) {
+                let why = world.failures.1.recv_timeout(PATIENCE).unwrap();
+                assert!(why.contains("cannot write ") || why.contains("cannot sync "), "{why}");
+                broken += 1;
+                break;
+            }
+            if answer.is_ok() {
+                acknowledged.push(name(n));
+            }
+            if world.disk.acts() > before + act + 20 {
+                break;
+            }
+        }
+        assert!(keys(&member).starts_with(&acknowledged), "act {act}");
+        end(member);
+        assert_eq!(told(&world), None, "act {act}");
+        let member = world.start_as(small).unwrap();
+        assert!(keys(&member).starts_with(&acknowledged), "act {act}, restarted");
+        end(member);
+    }
+    assert!(broken < 40, "the space was found in vain");
+}
 
 /// A full disk refuses what needs room and goes on with the rest; when there is room again, so does everything else, and
 /// nothing that was acknowledged is lost.
@@ -13,13 +193,7 @@ use types::LeaseId;
 fn a_full_disk_refuses_puts_and_recovers() {
     let world = World::new();
     let member = world.start();
-    let used: usize = world.disk.files().values().map(Vec::len).sum();
-    world.disk.set_capacity(Some(used as u64));
-    let large = |n: u32| {
-        let value = PutValue::Set(Bytes::from(vec![b'x'; 4_000]));
-        let name = format!("k{n:04}");
-        Command::Put(Put { key: key(&name), value, lease: PutLease::Set(LeaseId::NONE), prev_kv: false })
-    };
+    world.disk.set_capacity(Some(used(&world)));
     let mut acknowledged = 0;
     let mut waiting = Vec::new();
     let began = std::time::Instant::now();
@@ -41,6 +215,6 @@ fn a_full_disk_refuses_puts_and_recovers() {
         }
     };
     assert!(answered.applied.result.is_ok());
-    assert!(keys(&member).len() > usize::try_from(acknowledged).unwrap());
+    assert!(keys(&member).len() > acknowledged);
     member.stop();
 }

@@ -293,12 +293,18 @@ impl Store {
     /// Has a new segment into which `needed` bytes fit. Out of space leaves everything as it was.
     fn rotate(&mut self, needed: u64) -> Result<(), Error> {
         let number = self.take_number()?;
-        let capacity = self.options.segment_bytes.max(needed.saturating_add(HEADER_BYTES as u64));
+        let least = needed.saturating_add(HEADER_BYTES as u64);
+        let mut capacity = self.options.segment_bytes.max(least);
         let dir = &self.shared.dir;
-        let make = || Segment::create(dir, Purpose::Store, number, capacity, self.options.buffer_bytes);
-        let mut made = make();
+        let make = |bytes| Segment::create(dir, Purpose::Store, number, bytes, self.options.buffer_bytes);
+        let mut made = make(capacity);
         if matches!(made, Err(Error::NoSpace { .. })) && self.ledger.free_superseded(dir) {
-            made = make();
+            made = make(capacity);
+        }
+        // On a nearly full disk a smaller one carries what frees space; not the largest that fits, as the log needs some too.
+        while matches!(made, Err(Error::NoSpace { .. })) && capacity > least {
+            capacity = (capacity / 8).max(least);
+            made = make(capacity);
         }
         let (segment, sealer) = made.map_err(|error| match error {
             Error::NoSpace { .. } => error,
