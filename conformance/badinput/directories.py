@@ -154,7 +154,12 @@ def own(checks, binary, directory):
     newest = sorted(glob.glob(os.path.join(a.data_dir, "log", "*.log")))[-1]
     case("log gone after a sudden end", replaced(newest, None), "(?i)log")
     store = sorted(glob.glob(os.path.join(a.data_dir, "store", "*.store")))[0]
-    case("store cut to nothing", replaced(store, b""), "(?i)store")
+    # The log still has everything, and a manifest from before that file is there: the start says what it passed over, and goes on.
+    at = os.path.getsize(a.log_path)
+    with replaced(store, b""):
+        problem = look()
+        said = f"damaged: {store}" in a.log(at)
+        checks.all("store cut to nothing, the log whole", "starts with everything and names the file", problem or (None if said else a.log(at)[-500:]))
     in_use(checks, a)
     rollback(checks, a, os.path.join(directory, "older"))
 
