@@ -2,7 +2,7 @@
 
 use crate::world::{World, carry_out, end, keys, put, settings};
 use env::Env;
-use env::sim::SimRandom;
+use env::sim::{Fault, SimRandom};
 use node::{Rollback, Settings};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -170,7 +170,29 @@ fn a_store_ahead_of_its_log_is_a_snapshot() {
     let is_log = |path: &Path| part_of(path) == Some(2);
     let log = early.iter().filter(|(path, _)| is_log(path));
     let rest = late.iter().filter(|(path, _)| !is_log(path));
-    check(&world, &log.chain(rest).map(owned).collect(), &acknowledged(5), "an early log");
+    let copy: Files = log.chain(rest).map(owned).collect();
+    check(&world, &copy, &acknowledged(5), "an early log");
+    // The power fails at any act of its first start: the next one begins the log as well.
+    for act in 1.. {
+        let copy = world.of_files(copy.iter());
+        copy.disk.fail_at(act, Fault::PowerAfter);
+        let first = copy.start_as(busy());
+        let is_over = copy.disk.clear_fault();
+        copy.disk.crash(act);
+        drop(first.map(end));
+        let member =
+            copy.start_as(busy()).unwrap_or_else(|error| panic!("power failed at act {act}: {error}"));
+        assert!(keys(&member).starts_with(&acknowledged(5)), "act {act}: {:?}", keys(&member));
+        carry_out(&member, put("later", 0)).unwrap();
+        end(member);
+        let member = copy.start_as(busy()).unwrap();
+        assert!(keys(&member).contains(&"later".to_owned()), "act {act}");
+        end(member);
+        if is_over {
+            assert!(act > 12, "the start has only {act} acts");
+            break;
+        }
+    }
 }
 
 /// An old copy of the data put back is whole in itself; the mark beside the key tells, and the member refuses to serve what

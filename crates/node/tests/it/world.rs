@@ -84,6 +84,8 @@ impl World {
             }
             env.disk.replace(path, bytes).unwrap();
         }
+        let disk = disk.copy();
+        let env = Env { disk: std::sync::Arc::new(disk.clone()), ..env };
         Self { env, clock, disk, key: self.key.clone(), failures: sync_channel(1) }
     }
 
