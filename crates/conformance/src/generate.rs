@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use fastrand::Rng;
 use proto::etcdserverpb as pb;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 /// Where the reference stands, so that revisions in requests lie around what exists.
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,16 +66,36 @@ pub(crate) struct Generator {
     /// Revisions of compactions whose end was not waited for: whether etcd answers the hash that it keeps of one, or
     /// hashes what is there, is a matter of time too.
     unsettled: BTreeSet<i64>,
+    /// The last revisions that no transaction wrote. etcd 3.7 loses a key that one transaction deleted and put again when
+    /// it compacts to just that revision, and ends at the next read of it; ours keeps the key.
+    plain: VecDeque<i64>,
+    before: (Now, bool),
 }
+
+/// How many of them are kept in mind.
+const PLAIN_MAX: usize = 400;
 
 impl Generator {
     /// Operations from this seed.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { rng: Rng::with_seed(seed), compaction: None, unsettled: BTreeSet::new() }
+        let (unsettled, plain) = (BTreeSet::new(), VecDeque::new());
+        let before = (Now::default(), false);
+        Self { rng: Rng::with_seed(seed), compaction: None, unsettled, plain, before }
     }
 
     /// The next operation.
     pub(crate) fn next(&mut self, now: Now) -> Operation {
+        let (before, was_txn) = self.before;
+        if !was_txn && now.revision > before.revision {
+            self.plain.push_back(now.revision);
+            self.plain.drain(..self.plain.len().saturating_sub(PLAIN_MAX));
+        }
+        let next = self.draw(now);
+        self.before = (now, matches!(next, Operation::Txn(_)));
+        next
+    }
+
+    fn draw(&mut self, now: Now) -> Operation {
         if let Some(compaction) = self.compaction.take() {
             if !compaction.physical {
                 self.unsettled.insert(compaction.revision);
@@ -105,6 +125,12 @@ impl Generator {
                 // A compaction of nothing, to revision 0, makes etcd remember a hash that it then answers for ever.
                 let revision = self.revision(now);
                 let revision = if revision == 0 { now.revision.max(1) } else { revision };
+                let plain = |at: &i64| *at <= revision && *at > now.compacted;
+                let revision = match self.plain.iter().rev().find(|at| plain(at)) {
+                    Some(plain) if revision <= now.revision => *plain,
+                    None if (now.compacted + 1..=now.revision).contains(&revision) => now.revision + 1,
+                    _ => revision,
+                };
                 self.compaction = Some(pb::CompactionRequest { revision, physical: self.chance(3) });
                 Operation::CompareWatchers
             }
