@@ -4,7 +4,6 @@ use crate::welcome;
 use clap::{CommandFactory, Parser, Subcommand};
 use env::Env;
 use server::config::{Exit, Surroundings, etcd, strongroom};
-use server::pki::made;
 use server::{log, run};
 use std::process::ExitCode;
 use std::sync::LazyLock;
@@ -57,12 +56,7 @@ fn up(flags: &strongroom::Flags) -> ExitCode {
         Ok(started) => started,
         Err(failure) => return fail(&failure.to_string()),
     };
-    let profile = ctl::Profile {
-        endpoints: started.facts.client_urls.clone(),
-        ca: Some(made::root(&config.pki.dir)),
-        cert: Some(made::certificate(&config.pki.dir, made::Role::Administrator)),
-        key: Some(made::key(&config.pki.dir, made::Role::Administrator)),
-    };
+    let profile = welcome::profile(&config, &started.facts);
     let place = ctl::Profile::default_path();
     let written = place.as_deref().map(|place| profile.write(place));
     if let Some(Err(error)) = written {

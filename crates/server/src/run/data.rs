@@ -3,18 +3,20 @@
 //! Owns the choice between the two and what is said about it. A new key is made only for data that is not there yet.
 
 use crate::config::{Bootstrap, Config, Personality, identity};
-use env::Env;
+use env::{Env, Kind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use storage::{DataDir, Found, FreshnessMark, Identity, KeyFile, Keys};
+use storage::{DataDir, Found, FreshnessMark, Identity, KeyFile, KeyId, Keys};
 
 use super::Failure;
 
 /// An opened data directory, and what the operator should know about it.
 pub(super) struct Data {
     pub(super) dir: DataDir,
-    /// The key that was made just now.
-    pub(super) new_key: Option<PathBuf>,
+    /// The key's file, where it was found by its name or made.
+    pub(super) key: Option<PathBuf>,
+    /// Whether data and key were made just now.
+    pub(super) is_new: bool,
     /// Whether the key lies inside the data directory.
     pub(super) key_is_inside: bool,
     /// Where the mark lies by which an old copy of the data is known: beside the key.
@@ -34,10 +36,11 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     }
     let places = config.key_rule.places(&*env.disk).map_err(storage::Error::from)?;
     let peer_urls = config.advertised.peer_urls.clone();
-    if let Found::Ours { .. } = DataDir::inspect(env, &config.data_dir)? {
+    if let Found::Ours { key, .. } = DataDir::inspect(env, &config.data_dir)? {
         let dir = DataDir::open(env, &config.data_dir, None, Keys::Files(&places.candidates))?;
         let mark = places.create_in.join(FreshnessMark::file_name(dir.identity()));
-        return Ok(Data { dir, new_key: None, key_is_inside: false, mark, peer_urls });
+        let key = place_of_key(key, &places.candidates, env);
+        return Ok(Data { dir, key, is_new: false, key_is_inside: false, mark, peer_urls });
     }
     let bootstrap =
         config.cluster.bootstrap.as_ref().map_err(|problem| Failure::Bootstrap(problem.clone()))?;
@@ -51,8 +54,15 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     let key = KeyFile::create(&*env.disk, &places.create_in, &*env.random).map_err(storage::Error::from)?;
     let dir = DataDir::create(env, &config.data_dir, identity, &key)?;
     let mark = places.create_in.join(FreshnessMark::file_name(identity));
-    let new_key = Some(key.path().to_owned());
-    Ok(Data { dir, new_key, key_is_inside: places.is_inside_data, mark, peer_urls })
+    let key = Some(key.path().to_owned());
+    Ok(Data { dir, key, is_new: true, key_is_inside: places.is_inside_data, mark, peer_urls })
+}
+
+/// Where the key lies that opened the data: the first place that has it, as when it was looked for.
+fn place_of_key(id: KeyId, candidates: &[PathBuf], env: &Env) -> Option<PathBuf> {
+    let is_there = |path: &PathBuf| matches!(env.disk.stat(path), Ok(Some(stat)) if stat.kind == Kind::File);
+    let named = |place: &PathBuf| [place.join(KeyFile::file_name(id)), place.clone()];
+    candidates.iter().flat_map(named).find(is_there)
 }
 
 /// etcd takes a data directory as it finds it, and what starts it often makes one that others may read: here it is closed

@@ -120,8 +120,10 @@ pub struct Facts {
     pub name: String,
     /// Where the data lies.
     pub data_dir: PathBuf,
-    /// The key that was made just now.
-    pub new_key: Option<PathBuf>,
+    /// The sealing key's file.
+    pub key: Option<PathBuf>,
+    /// Whether data and key were made just now.
+    pub is_new: bool,
     /// Where clients are served.
     pub client_urls: Vec<String>,
     /// Whether access control is on.
@@ -176,7 +178,8 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     let facts = Facts {
         name: member.name().unwrap_or_else(|| config.name.clone()),
         data_dir: config.data_dir.clone(),
-        new_key: data.new_key,
+        key: data.key,
+        is_new: data.is_new,
         client_urls: config.advertised.client_urls.clone(),
         access_control: policy == Policy::Closed,
     };

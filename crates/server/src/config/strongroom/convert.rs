@@ -290,7 +290,7 @@ fn listeners(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -> Serv
     }
     if clear {
         notes.push(
-            Note::warn("serving in clear text, as --insecure-clear-text asks: everybody who reaches the port can read and change everything")
+            Note::warn("serving in clear text, as --insecure-clear-text asks: whatever is sent can be read on its way, and nobody can show who they are, so that requests for data are denied")
                 .with("hint", "drop --insecure-clear-text: certificates are made by themselves"),
         );
     }
@@ -321,7 +321,7 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
     let anyone = reader.switch("insecure-no-client-certificates");
     if anyone {
         notes.push(
-            Note::warn("clients need no certificate, as --insecure-no-client-certificates asks: whoever reaches the port is let in")
+            Note::warn("clients need no certificate, as --insecure-no-client-certificates asks: whoever reaches the port sees health, version and metrics; requests for data are still denied without one")
                 .with("hint", "drop it, and give each client a certificate"),
         );
     }

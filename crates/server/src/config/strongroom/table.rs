@@ -230,14 +230,14 @@ pub const SETTINGS: &[Setting] = &[
         Switch,
         "false",
         "Let in clients without a certificate",
-        "whoever reaches the port would be let in",
+        "whoever reaches the port would see health, version and metrics",
     ),
     row(
         "insecure-clear-text",
         Switch,
         "false",
         "Serve clients and members without TLS, wherever it listens",
-        "everybody on the network could read and change everything",
+        "what is sent could be read on its way, and nobody could show who they are",
     ),
 ];
 
