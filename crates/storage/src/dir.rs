@@ -12,7 +12,8 @@ use env::{DirLock, Disk, Env, Kind};
 use seal::{Identity, KeyId, KeyProvider, Keyring, KeyringHead, PROVIDER_KEY_FILE};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use types::limits::SUPERSEDED_BYTES_MIN;
 
 /// Larger than any keyring.
 const KEYRING_BYTES_MAX: u64 = 1 << 20;
@@ -48,6 +49,8 @@ pub(crate) struct Dir {
     pub(crate) keyring: Keyring,
     /// Whether files that nothing needs any more stay for a while.
     pub(crate) keeps_superseded: AtomicBool,
+    /// Bytes that such files may take, of the log and as many of the store; the store's checkpoints set it.
+    pub(crate) superseded_bytes_max: AtomicU64,
     _lock: Box<dyn DirLock>,
 }
 
@@ -55,7 +58,9 @@ impl Dir {
     /// A directory whose lock is held and whose keyring is open already.
     pub(crate) fn new(env: &Env, path: &Path, keyring: Keyring, lock: Box<dyn DirLock>) -> Self {
         let keeps_superseded = AtomicBool::new(false);
-        Self { env: env.clone(), path: path.to_owned(), keyring, keeps_superseded, _lock: lock }
+        let superseded_bytes_max = AtomicU64::new(SUPERSEDED_BYTES_MIN);
+        let (env, path) = (env.clone(), path.to_owned());
+        Self { env, path, keyring, keeps_superseded, superseded_bytes_max, _lock: lock }
     }
 }
 

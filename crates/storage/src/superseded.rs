@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use types::limits::{SUPERSEDED_BYTES_MAX, SUPERSEDED_FILES_MAX, SUPERSEDED_SECONDS};
+use types::limits::{SUPERSEDED_FILES_MAX, SUPERSEDED_SECONDS};
 
 /// Which of the files that wait are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,11 @@ impl Superseded {
     }
 
     /// The oldest file, if it is to go.
-    pub(crate) fn oldest(&self, going: Going, now: Monotonic) -> Option<&PathBuf> {
+    pub(crate) fn oldest(&self, going: Going, bytes_max: u64, now: Monotonic) -> Option<&PathBuf> {
         let oldest = self.waiting.front()?;
         let is_due = going == Going::All
             || now.since(oldest.since) >= Duration::from_secs(SUPERSEDED_SECONDS)
-            || self.bytes > SUPERSEDED_BYTES_MAX
+            || self.bytes > bytes_max
             || self.waiting.len() > SUPERSEDED_FILES_MAX;
         is_due.then_some(&oldest.path)
     }
@@ -72,9 +72,11 @@ mod tests {
     use env::Clock;
     use env::sim::SimClock;
 
+    const BYTES_MAX: u64 = 1_000;
+
     fn all(superseded: &mut Superseded, going: Going, now: Monotonic) -> usize {
         let mut count = 0;
-        while superseded.oldest(going, now).is_some() {
+        while superseded.oldest(going, BYTES_MAX, now).is_some() {
             superseded.gone();
             count += 1;
         }
@@ -100,7 +102,7 @@ mod tests {
     fn too_much_does_not_wait() {
         let now = SimClock::new().monotonic();
         let mut superseded = Superseded::default();
-        (0..3).for_each(|_| superseded.add("large".into(), SUPERSEDED_BYTES_MAX / 2, now));
+        (0..3).for_each(|_| superseded.add("large".into(), BYTES_MAX / 2, now));
         assert_eq!(all(&mut superseded, Going::Due, now), 1);
         let mut superseded = Superseded::default();
         (0..SUPERSEDED_FILES_MAX + 2).for_each(|_| superseded.add("small".into(), 1, now));

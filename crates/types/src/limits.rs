@@ -30,8 +30,11 @@ pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
 /// How long files that nothing needs any more stay, in seconds, so that a copy under way finds what it has listed.
 pub const SUPERSEDED_SECONDS: u64 = 600;
-/// Bytes of such files of the log, and as many of the store; beyond it the oldest go earlier.
-pub const SUPERSEDED_BYTES_MAX: u64 = 128 * 1024 * 1024;
+/// Bytes of such files of the log, and as many of the store, that stay however small the store is; beyond what is allowed
+/// the oldest go earlier.
+pub const SUPERSEDED_BYTES_MIN: u64 = 16 * 1024 * 1024;
+/// The part of the store's bytes that they may take where it is larger: the longer a copy takes, the longer they stay.
+pub const SUPERSEDED_PART_OF_STORE: u64 = 6;
 /// Number of such files of the log, and as many of the store; beyond it the oldest go earlier.
 pub const SUPERSEDED_FILES_MAX: usize = 1_000;
 /// Bytes of one file of the store, reserved when it is made: what is dead in the open one cannot be collected yet.
@@ -107,9 +110,9 @@ pub const SNAPSHOT_FILE_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Snapshots made or sent at the same time; a further one is refused, as each lies in memory.
 pub const SNAPSHOTS_AT_ONCE_MAX: usize = 2;
 /// Dead bytes in the store that are suffered, whatever is live: less is not worth a pass.
-pub const COLLECTION_GARBAGE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+pub const COLLECTION_GARBAGE_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// Dead bytes in the store that are suffered beyond that, in hundredths of the live ones.
-pub const COLLECTION_GARBAGE_PERCENT: u64 = 50;
+pub const COLLECTION_GARBAGE_PERCENT: u64 = 40;
 /// Kept bytes from which on one piece of a collection is large enough.
 pub const COLLECTION_PIECE_BYTES: u64 = 32 * 1024 * 1024;
 /// Segments in one piece of a collection.

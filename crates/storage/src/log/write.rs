@@ -14,6 +14,7 @@ use consensus::{Entry, HardState};
 use seal::{END_RECORD_BYTES, RECORD_BYTES_MAX, RECORD_OVERHEAD, Sealer};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use types::{LogIndex, Term};
 
 /// Segments are addressed with 32 bits; a batch must fit into one.
@@ -246,8 +247,9 @@ impl LogWriter {
     fn delete_superseded(&mut self, going: Going) -> Result<bool, Error> {
         let dir = self.shared.dir();
         let now = dir.env.clock.monotonic();
+        let bytes_max = dir.superseded_bytes_max.load(Ordering::Relaxed);
         let mut is_changed = false;
-        while let Some(oldest) = self.superseded.oldest(going, now) {
+        while let Some(oldest) = self.superseded.oldest(going, bytes_max, now) {
             dir.env.disk.remove(oldest)?;
             self.superseded.gone();
             is_changed = true;

@@ -11,7 +11,9 @@ use crate::superseded::{Going, Superseded};
 use crate::{Error, names};
 use bytes::Bytes;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use types::limits::{SUPERSEDED_BYTES_MIN, SUPERSEDED_PART_OF_STORE};
 use types::{LogIndex, Term};
 
 /// What the records up to here mean.
@@ -215,8 +217,11 @@ fn supersede(dir: &Dir, kept: &mut Kept) {
 /// checkpoint: it only takes space.
 fn delete(dir: &Dir, kept: &mut Kept, going: Going) -> bool {
     let now = dir.env.clock.monotonic();
+    let stored: u64 = kept.newest.segments.iter().map(|listed| listed.extent.length).sum();
+    let bytes_max = SUPERSEDED_BYTES_MIN.max(stored / SUPERSEDED_PART_OF_STORE);
+    dir.superseded_bytes_max.store(bytes_max, Ordering::Relaxed);
     let mut is_changed = false;
-    while let Some(oldest) = kept.superseded.oldest(going, now) {
+    while let Some(oldest) = kept.superseded.oldest(going, bytes_max, now) {
         match dir.env.disk.remove(oldest) {
             Err(error) if !error.is_not_found() => break,
             _ => kept.superseded.gone(),
