@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3
 
-.PHONY: help run build test lint unit clients etcd-tests conformance differential bench
+.PHONY: help run build test lint unit clients etcd-tests conformance differential steady bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,12 @@ etcd-tests: build ## etcd's own tests with our binary in place; writes docs/conf
 	@tools/packages $(TEST_PACKAGES)
 	conformance/etcd/setup.sh
 	conformance/etcd/run $(RELEASE)
+
+steady: build ## overwrites without end: the disk stays small, a restart is quick
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	conformance/steady/run $(RELEASE) --puts 1000000
 
 bench: build ## etcd's benchmark tool: ours with everything on, etcd with everything off, in turns
 	@tools/require rust go
