@@ -65,9 +65,10 @@ pub(crate) fn print(config: &Config, facts: &Facts, profile: Option<&Path>) {
 }
 
 fn text(protection: Protection<'_>, facts: &Facts, profile: Option<&Path>, program: &str) -> String {
-    let path = |path: Option<&Path>, absent: &str| {
-        path.map_or_else(|| absent.to_owned(), |path| path.display().to_string())
-    };
+    // Another terminal has another directory.
+    let whole =
+        |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string();
+    let path = |path: Option<&Path>, absent: &str| path.map_or_else(|| absent.to_owned(), whole);
     let made = protection.server_is_made() || protection.administrator_is_made();
     let mut on = Vec::new();
     let mut off = Vec::new();
@@ -100,11 +101,11 @@ fn text(protection: Protection<'_>, facts: &Facts, profile: Option<&Path>, progr
         name = facts.name,
         origin = if facts.is_new { "made now" } else { "found" },
         urls = facts.client_urls.join(", "),
-        data = facts.data_dir.display(),
+        data = whole(&facts.data_dir),
         key = path(facts.key.as_deref(), "found"),
     );
     if made {
-        let _ = writeln!(out, "  certificates {}", protection.pki.display());
+        let _ = writeln!(out, "  certificates {}", whole(protection.pki));
     }
     let _ = writeln!(out, "  profile      {}\n\n  on: {}", path(profile, "none"), on.join(", "));
     for each in off {

@@ -96,7 +96,7 @@ async fn work(
         return Err(Failure::error("mutex: session is expired"));
     }
     let revision = answer.header.map_or(0, |header| header.revision);
-    let fail = |error: std::io::Error| Failure::error(format!("{}: {error}", program.display()));
+    let fail = |error: std::io::Error| Failure::error(super::not_started(program, &error));
     let mut child = tokio::process::Command::new(program)
         .args(arguments)
         .env("ETCD_LOCK_KEY", OsStr::from_bytes(key))

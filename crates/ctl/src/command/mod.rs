@@ -32,6 +32,7 @@ use clap::Subcommand;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
 /// Every command of this crate.
@@ -174,9 +175,39 @@ fn number_fault(function: &str, text: &str, error: &std::num::ParseIntError) -> 
     format!("strconv.{function}: parsing {}: {reason}", quote(text.as_bytes()))
 }
 
+/// How a program ended, in the words that etcdctl has for it.
+pub(crate) fn ended(status: std::process::ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => status.to_string(),
+    }
+}
+
+/// Why a program did not start, in the words that etcdctl has for it.
+pub(crate) fn not_started(program: &OsStr, error: &std::io::Error) -> String {
+    let name = program.as_bytes();
+    if error.kind() == std::io::ErrorKind::NotFound && !name.contains(&b'/') {
+        return format!("exec: {}: executable file not found in $PATH", quote(name));
+    }
+    format!("{}: {error}", program.display())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Scripts read why a program of `watch` or `lock` failed, in etcdctl's words.
+    #[test]
+    fn a_program_that_failed_is_told_in_etcdctls_words() {
+        use std::process::ExitStatus;
+        assert_eq!(ended(ExitStatus::from_raw(3 << 8)), "exit status 3");
+        assert_eq!(ended(ExitStatus::from_raw(9)), "signal 9");
+        let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
+        let text = not_started(OsStr::new("nope"), &absent);
+        assert_eq!(text, r#"exec: "nope": executable file not found in $PATH"#);
+        assert!(not_started(OsStr::new("/nope"), &absent).starts_with("/nope: "));
+    }
 
     /// Numbers are read as etcdctl reads them, and refused in its words: scripts look for them.
     #[test]

@@ -54,6 +54,11 @@ impl Dialer {
         Ok(Self { endpoint, trust, limit: settings.dial_timeout })
     }
 
+    /// Whether no certificate of ours says who asks.
+    pub(super) fn shows_nobody(&self) -> bool {
+        self.trust.as_ref().is_none_or(|trust| trust.ours.is_none())
+    }
+
     fn showed(&self) -> Showed {
         match self.trust.as_ref().and_then(|trust| trust.ours.as_ref()) {
             None => Showed::Nothing,

@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod explain;
 mod stream;
 mod tls;
+mod told;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -26,6 +27,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stream::{Observed, Record};
+use told::told;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Uri};
 use tonic::{Code as Status, Request, Response};
@@ -160,6 +162,13 @@ impl Client {
             };
             return self.explained(&trouble);
         }
+        if let Some(trouble) = told(status) {
+            return self.explained(&trouble);
+        }
+        if self.token.is_none() && self.dialer.shows_nobody() && status.message() == PERMISSION_DENIED {
+            return Failure::error(PERMISSION_DENIED)
+                .hinting("nobody is asking: show a certificate (--cert, --key) to a member that serves TLS");
+        }
         refused(status)
     }
 
@@ -213,13 +222,14 @@ services! {
     maintenance: maintenance_client::MaintenanceClient,
 }
 
+/// etcd's words for a right that is missing.
+const PERMISSION_DENIED: &str = "etcdserver: permission denied";
+
 /// The server's own words, with a hint where etcd's words need one.
 fn refused(status: &tonic::Status) -> Failure {
     let failure = Failure::error(status.message());
     let hint = match status.message() {
-        "etcdserver: permission denied" => {
-            "this identity lacks the right to that key range; an administrator can grant it"
-        }
+        PERMISSION_DENIED => "this identity lacks the right to that key range; an administrator can grant it",
         "etcdserver: mvcc: database space exceeded" => {
             "free space: compact and delete, then strongroom alarm disarm; or raise the quota"
         }

@@ -159,7 +159,7 @@ fn hint(failure: &Failure, facts: &Facts) -> String {
         ),
         Failure::UnknownIssuer => format!(
             "the client's certificate comes from a CA that this listener does not trust; use another certificate, or add \
-             its CA to the client CA bundle (--trusted-ca-file){}",
+             its CA to the client CA bundle (--trusted-ca-file; strongroom up: --tls-client-ca){}",
             issuers(facts)
         ),
         Failure::Expired => "the client's certificate has ended: renew it; if it is new, compare the clocks".into(),

@@ -306,8 +306,8 @@ async fn execute(
         .await;
     let reason = match status {
         Ok(status) if status.success() => return Ok(()),
-        Ok(status) => status.to_string(),
-        Err(error) => error.to_string(),
+        Ok(status) => super::ended(status),
+        Err(error) => super::not_started(program, &error),
     };
     let words = std::iter::once(program).chain(arguments.iter().map(OsString::as_os_str));
     let words: Vec<String> = words.map(|word| quote(word.as_bytes())).collect();
