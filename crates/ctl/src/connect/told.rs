@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 
 /// The transport's trouble behind this status, if it is one.
 pub(super) fn told(status: &Status) -> Option<Trouble> {
-    if !matches!(status.code(), Code::Unauthenticated | Code::Unavailable) {
+    if !matches!(status.code(), Code::Unauthenticated | Code::FailedPrecondition) {
         return None;
     }
     let text = status.message();
@@ -44,7 +44,7 @@ mod tests {
         assert!(
             matches!(sorted(&format!("{refused}is revoked: x")), Some(Trouble::OursRefused(why)) if why.ends_with("revoked: x"))
         );
-        let clear = Status::unavailable("clear text sent to a port that speaks TLS only: use");
+        let clear = Status::failed_precondition("clear text sent to a port that speaks TLS only: use");
         assert_eq!(told(&clear), Some(Trouble::ServerSpeaksTls));
         assert_eq!(sorted("etcdserver: invalid auth token"), None);
         assert_eq!(told(&Status::permission_denied("no client certificate: x")), None);

@@ -32,6 +32,14 @@ pub struct Renewed {
     pub not_after: i64,
 }
 
+impl Renewed {
+    /// When it ends, as people read it.
+    #[must_use]
+    pub fn ends(&self) -> String {
+        issue::shown(self.not_after)
+    }
+}
+
 impl Authority {
     /// Finds the authority in `dir`, or makes it; then renews what is due. `member` and `names` go into the certificates
     /// of the server and the member.

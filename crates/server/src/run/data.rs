@@ -54,8 +54,19 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     let key = KeyFile::create(&*env.disk, &places.create_in, &*env.random).map_err(storage::Error::from)?;
     let dir = DataDir::create(env, &config.data_dir, identity, &key)?;
     let mark = places.create_in.join(FreshnessMark::file_name(identity));
+    forget(&mark, env)?;
     let key = Some(key.path().to_owned());
     Ok(Data { dir, key, is_new: true, key_is_inside: places.is_inside_data, mark, peer_urls })
+}
+
+/// Data that was made just now has no past: as `etcd`, whose ids follow from its settings, a member that begins anew would
+/// else find the mark of its former life and warn of a rollback that cannot be noticed.
+fn forget(mark: &Path, env: &Env) -> Result<(), Failure> {
+    if env.disk.stat(mark).map_err(storage::Error::from)?.is_some() {
+        env.disk.remove(mark).map_err(storage::Error::from)?;
+        tracing::info!(mark = %mark.display(), "removed the freshness mark of earlier data");
+    }
+    Ok(())
 }
 
 /// Where the key lies that opened the data: the first place that has it, as when it was looked for.

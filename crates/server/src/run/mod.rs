@@ -267,7 +267,7 @@ impl Renewal {
 }
 
 fn tell_renewed(renewed: &Renewed) {
-    let (certificate, not_after) = (renewed.path.display(), renewed.not_after);
+    let (certificate, not_after) = (renewed.path.display(), renewed.ends());
     tracing::info!(%certificate, not_after, "made a certificate");
 }
 

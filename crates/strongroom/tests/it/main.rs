@@ -1,6 +1,7 @@
 //! The binary as people run it: what it makes, what it says, how it ends.
 #![allow(clippy::unwrap_used)]
 
+mod anew;
 mod memory;
 mod naming;
 mod place;

@@ -70,6 +70,27 @@ impl Place {
         running
     }
 
+    /// Starts a member of the drop-in and waits until it serves. Its ids follow from its settings, so they are the same
+    /// at each start.
+    pub(crate) fn up_as_etcd(&self) -> Running {
+        let called = self.path("etcd");
+        if !called.exists() {
+            std::os::unix::fs::symlink(BINARY, &called).unwrap();
+        }
+        let clients = format!("unix://{}", self.path("clients").display());
+        let log = std::fs::File::create(self.path("up.log")).unwrap();
+        let mut etcd = Command::new(called);
+        etcd.env_clear().arg("--data-dir").arg(self.path("data"));
+        etcd.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+        let child = etcd.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut running = Running(child);
+        self.until("it serves", || {
+            assert!(running.0.try_wait().unwrap().is_none(), "{}", self.log());
+            self.log().contains("ready to serve client requests")
+        });
+        running
+    }
+
     /// Looks again and again whether something has come to be.
     pub(crate) fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) {
         let clock = env::Env::real().clock;
