@@ -16,6 +16,10 @@ import sys
 import time
 import urllib.request
 
+# A script started in the background by a shell ignores interrupts, and so would every client that it ends with one.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TARGET = os.path.abspath(os.environ.get("TARGET", os.path.join(ROOT, "target")))
 TOOLS = os.path.join(TARGET, "etcd-tools")
