@@ -90,6 +90,7 @@ methods! {
     "/etcdserverpb.Maintenance/Status" Somebody Unary;
     "/etcdserverpb.Watch/Watch" Somebody Stream;
     "/grpc.health.v1.Health/Check" Anybody Unary;
+    "/grpc.health.v1.Health/List" Anybody Unary;
     "/grpc.health.v1.Health/Watch" Anybody Stream;
     "/v3electionpb.Election/Campaign" Somebody Waiting;
     "/v3electionpb.Election/Leader" Somebody Unary;
@@ -153,6 +154,7 @@ mod tests {
                 "/etcdserverpb.Auth/AuthStatus",
                 "/etcdserverpb.Auth/Authenticate",
                 "/grpc.health.v1.Health/Check",
+                "/grpc.health.v1.Health/List",
                 "/grpc.health.v1.Health/Watch",
             ]
         );
