@@ -1,7 +1,8 @@
 //! Called `strongroom`: `up` starts a member, every other command talks to one.
 
 use crate::welcome;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use env::Env;
 use server::config::{Exit, Surroundings, etcd, strongroom};
 use server::{log, run};
@@ -18,6 +19,9 @@ struct Cli {
     command: Command,
 }
 
+/// The command that starts a member.
+const UP: &str = "up";
+
 #[derive(Subcommand, Debug)]
 enum Command {
     /// Start a member; the first start makes its data, keys and certificates
@@ -32,7 +36,11 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(crate) fn run() -> ExitCode {
-    match Cli::try_parse() {
+    let parsed = command_line().try_get_matches().and_then(|matches| {
+        refuse_client_options(&matches)?;
+        Cli::from_arg_matches(&matches)
+    });
+    match parsed {
         Ok(Cli { command: Command::Up(flags), .. }) => up(&flags),
         Ok(Cli { global, command: Command::Client(command) }) => {
             ctl::execute(&global, command, &mut Cli::command())
@@ -42,6 +50,37 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::from(if error.use_stderr() { 128 } else { 0 })
         }
     }
+}
+
+/// The whole command line. The options of the commands that talk to a member mean nothing to `up`, which hides them.
+fn command_line() -> clap::Command {
+    let mut root = Cli::command();
+    root.build();
+    root.mut_subcommand(UP, |up| {
+        up.mut_args(|option| if option.is_global_set() { option.hide(true) } else { option })
+    })
+}
+
+/// `up` with an option of the other commands is refused: who writes `--cert` there means the member's own certificate, and
+/// must not believe that it is in use.
+fn refuse_client_options(matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+    let Some(up) = matches.subcommand_matches(UP) else { return Ok(()) };
+    let of_clients = Cli::command();
+    let given = of_clients.get_arguments().filter(|option| option.is_global_set()).find(|option| {
+        matches!(up.try_contains_id(option.get_id().as_str()), Ok(true))
+            && up.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
+    });
+    let Some(option) = given.and_then(clap::Arg::get_long) else { return Ok(()) };
+    let instead = match option {
+        "cert" | "key" => "the member's own certificate is --tls-cert with --tls-key",
+        "cacert" => "the CA of clients' certificates is --tls-client-ca",
+        "endpoints" => "the addresses to serve are --listen",
+        "max-request-bytes" => "the largest request to take is --request-bytes",
+        _ => "see strongroom up --help",
+    };
+    let text =
+        format!("--{option} is for the commands that talk to a member and means nothing to up; {instead}\n");
+    Err(clap::Error::raw(clap::error::ErrorKind::UnknownArgument, text))
 }
 
 fn up(flags: &strongroom::Flags) -> ExitCode {

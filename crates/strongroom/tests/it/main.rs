@@ -4,6 +4,7 @@
 mod anew;
 mod memory;
 mod naming;
+mod options;
 mod place;
 mod scrub;
 mod torn;
