@@ -45,6 +45,14 @@ impl Endpoint {
     /// The scheme is unknown, or host or port cannot be read.
     pub(crate) fn parse(written: &str) -> Result<Self, Trouble> {
         let written = written.trim();
+        // As `up --listen` writes a socket, which says nothing of TLS.
+        if let Some(path) = written.strip_prefix("unix:").filter(|path| !path.starts_with("//")) {
+            if path.is_empty() {
+                return Err(Trouble::Endpoint("it names no path".into()));
+            }
+            let address = Address::Unix(path.into());
+            return Ok(Self { written: written.into(), scheme: Scheme::Unstated, address });
+        }
         let (scheme, rest) = written.split_once("://").unwrap_or(("", written));
         let scheme = match scheme {
             "" => Scheme::Unstated,
@@ -137,6 +145,7 @@ mod tests {
             ("[fe80::1]", Scheme::Unstated, tcp("fe80::1", 2379)),
             ("https://db", Scheme::Tls, tcp("db", 2379)),
             ("unix:///run/s.sock", Scheme::Clear, Address::Unix("/run/s.sock".into())),
+            ("unix:/run/s.sock", Scheme::Unstated, Address::Unix("/run/s.sock".into())),
         ] {
             let endpoint = Endpoint::parse(text).unwrap();
             assert_eq!((endpoint.scheme, endpoint.address), (scheme, address), "{text}");
@@ -152,6 +161,7 @@ mod tests {
             "http://u:p@x",
             "[::1",
             "unix://",
+            "unix:",
         ] {
             assert!(Endpoint::parse(wrong).is_err(), "{wrong}");
         }
