@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3
 
-.PHONY: help run build test lint unit clients etcd-tests conformance differential steady bench
+.PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -69,6 +69,15 @@ steady: build ## overwrites without end: the disk stays small, a restart is quic
 	@tools/packages $(TEST_PACKAGES)
 	conformance/etcd/tools.sh
 	conformance/steady/run $(RELEASE) --puts 1000000
+
+durable: build ## kill -9, live copies, tampering, a full disk: everything acknowledged is there, nothing is wrong
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	conformance/durable/run $(RELEASE)
+	conformance/copies/run $(RELEASE)
+	conformance/tamper/run $(RELEASE)
+	conformance/fulldisk/run $(RELEASE)
 
 bench: build ## etcd's benchmark tool: ours with everything on, etcd with everything off, in turns
 	@tools/require rust go

@@ -11,8 +11,10 @@ Never: starts or ends a server; sleeps.
 import base64
 import http.client
 import json
+import os
 import random
 import re
+import ssl
 import threading
 
 
@@ -24,11 +26,21 @@ def text_of(b64_text):
     return base64.b64decode(b64_text).decode()
 
 
+def tls_of(pki_dir):
+    """What lets in the administrator of a member made by `strongroom up`."""
+    tls = ssl.create_default_context(cafile=os.path.join(pki_dir, "root.crt"))
+    tls.load_cert_chain(os.path.join(pki_dir, "administrator.crt"), os.path.join(pki_dir, "administrator.key"))
+    return tls
+
+
 class Gateway:
     """One kept connection to a member's JSON gateway."""
 
-    def __init__(self, port, seconds=20):
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    def __init__(self, port, seconds=20, tls=None):
+        if tls:
+            self.connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=seconds, context=tls)
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
 
     def ask(self, path, **body):
         """One request: (HTTP status, parsed answer)."""
@@ -132,7 +144,7 @@ class Load:
     """Writers on one server, over as many of its lives as it takes."""
 
     def __init__(self, port, seed, writers=8, keys=100, sizes=(5, 100, 300, 700, 2000), pause=0.0, prefix="load/"):
-        self.port, self.pause, self.prefix = port, pause, prefix
+        self.port, self.pause, self.prefix, self.tls = port, pause, prefix, None
         self.writers = [Writer(f"{prefix}{n}/", f"{seed}/{n}", keys, sizes) for n in range(writers)]
         self.ends, self.threads, self.odd, self.refused = threading.Event(), [], [], 0
 
@@ -144,7 +156,7 @@ class Load:
             thread.start()
 
     def write(self, writer):
-        gateway = Gateway(self.port)
+        gateway = Gateway(self.port, tls=self.tls)
         try:
             while not self.ends.is_set():
                 changes = writer.next()
