@@ -92,7 +92,7 @@ impl KeyProvider for KeyFile {
     }
 
     fn unwrap(&self, wrapped: &[u8], identity: Identity) -> Result<Secret, Error> {
-        let what = "wrapped root key";
+        let what = "root key in the keyring";
         let opened = once::open(&self.key, LABEL, &self.context(identity), wrapped, what)?;
         let bytes =
             opened.as_slice().try_into().map_err(|_| Error::Malformed { what, why: "not 32 bytes" })?;
