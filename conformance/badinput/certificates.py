@@ -37,8 +37,8 @@ def clients(checks, binary, server, directory):
         (
             "certificate of a stranger's CA",
             stranger.leaf("client", "root"),
-            "(?i)unknown authority",
-            "trusted-ca-file|another certificate",
+            "(?i)unknown authority|does not know the CA",
+            "trusted-ca-file|another certificate|client CA",
             "unknown authority",
         ),
         ("certificate that has ended", issuer.leaf("ended", "root", time=ENDED, chain=True), "(?i)expired|ended", "(?i)renew", "expired"),
