@@ -174,6 +174,10 @@ impl Scene {
     }
 
     fn same(&self, scheme: &str) -> String {
+        if let Some(path) = self.endpoint.strip_prefix("unix:").or(self.endpoint.strip_prefix("unixs:")) {
+            let scheme = if scheme == "https" { "unixs" } else { "unix" };
+            return format!("{scheme}://{}", path.strip_prefix("//").unwrap_or(path));
+        }
         let rest = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, rest)| rest);
         format!("{scheme}://{rest}")
     }
@@ -281,7 +285,7 @@ fn language(trouble: &Trouble, scene: &Scene) -> Explanation {
         ),
         Trouble::ServerSpeaksTls => said(
             format!("{at} speaks TLS, and this command used clear text"),
-            "the endpoint says http://",
+            if at.starts_with("unix") { "the endpoint says unix://" } else { "the endpoint says http://" },
             format!("use --endpoints {}", scene.same("https")),
         ),
         Trouble::NotGrpc(line) => said(
@@ -449,6 +453,15 @@ fn rest(trouble: &Trouble, scene: &Scene) -> Explanation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The next command of a socket must be one that works: sockets have schemes of their own.
+    #[test]
+    fn a_socket_keeps_being_a_socket() {
+        for endpoint in ["unix:/s", "unix:///s", "unixs:///s"] {
+            let scene = Scene { endpoint: endpoint.into(), ..Scene::default() };
+            assert_eq!((scene.same("https"), scene.same("http")), ("unixs:///s".into(), "unix:///s".into()));
+        }
+    }
 
     fn scene() -> Scene {
         let certificate = |subject: &str| Certificate {

@@ -1,6 +1,7 @@
 //! Where made certificates lie, and which names they carry.
 
 use crate::config::{Listener, Url};
+use crate::listen::Address;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,7 @@ pub fn peer_ca(dir: &Path) -> PathBuf {
 }
 
 /// The names of a server's certificate: loopback, the host's, what is advertised, what is listened on. Each once, sorted.
+/// A socket counts with the name of its file, which clients of Go ask the certificate for.
 #[must_use]
 pub fn names(listeners: &[Listener], advertised: &[Url], host_name: Option<&str>) -> Vec<String> {
     let mut names: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
@@ -71,7 +73,16 @@ pub fn names(listeners: &[Listener], advertised: &[Url], host_name: Option<&str>
             names.push(host.to_owned());
         }
     }
+    names.extend(listeners.iter().filter_map(socket_name));
     names.sort();
     names.dedup();
     names
+}
+
+/// The name of the socket's file, where it can be a host's.
+fn socket_name(listener: &Listener) -> Option<String> {
+    let Address::Unix(path) = &listener.address else { return None };
+    let name = path.file_name()?.to_str()?;
+    let is_plain = name.chars().all(|each| each.is_ascii_alphanumeric() || "-.".contains(each));
+    (is_plain && name.starts_with(|first: char| first.is_ascii_alphanumeric())).then(|| name.to_owned())
 }
