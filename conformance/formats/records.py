@@ -1,0 +1,156 @@
+"""docs/formats/records.md: the store's records and what they say."""
+
+import collections
+
+from sealed import Damage, Fields
+
+PUT, DELETION, COMPACTION, LEASE, LEASE_GONE, ALARM, ALARM_GONE, MEMBER, MEMBER_GONE, CLUSTER_VERSION, DOWNGRADE = range(1, 12)
+
+Pair = collections.namedtuple("Pair", "key create_revision mod_revision version value lease")
+NAMES = {1: "key", 2: "create_revision", 3: "mod_revision", 4: "version", 5: "value", 6: "lease"}
+TEXTS = (1, 5)
+
+
+def signed(fields):
+    return int.from_bytes(fields.take(8), "big", signed=True)
+
+
+def varint(data, at):
+    """A protobuf number of at most 64 bits: (value, where it ends)."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if at >= len(data):
+            raise Damage("cut varint")
+        value |= (data[at] & 127) << shift
+        at += 1
+        if data[at - 1] < 128:
+            if value >= 1 << 64:
+                break
+            return value, at
+    raise Damage("varint beyond 64 bits")
+
+
+def int64(value):
+    return value - (1 << 64) if value >> 63 else value
+
+
+def message(data):
+    """A protobuf message as {field: [numbers or bytes, in order]}; groups and fixed numbers are in none of ours."""
+    found, at = {}, 0
+    while at < len(data):
+        tag, at = varint(data, at)
+        value, at = varint(data, at)
+        if tag & 7 == 2:
+            if value > len(data) - at:
+                raise Damage("length beyond the end")
+            value, at = data[at:at + value], at + value
+        elif tag & 7:
+            raise Damage("an unknown wire type")
+        found.setdefault(tag >> 3, []).append(value)
+    return found
+
+
+def pair(data):
+    """A KeyValue: exactly etcd's encoding, fields in ascending order, none twice."""
+    fields = message(data)
+    if list(fields) != sorted(fields) or any(len(values) > 1 for values in fields.values()) or set(fields) - set(NAMES):
+        raise Damage("no pair: a field is unknown, repeated or out of order")
+    values = dict.fromkeys(NAMES.values(), 0) | {"key": b"", "value": b""}
+    for field, (value,) in fields.items():
+        if isinstance(value, bytes) != (field in TEXTS):
+            raise Damage("no pair: a field has another wire type")
+        values[NAMES[field]] = value if field in TEXTS else int64(value)
+    return Pair(**values)
+
+
+def varint_bytes(value):
+    out = b""
+    while value >= 128:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def without_value(payload):
+    """A put's payload as the index of its segment has it: the field `value` left out."""
+    whole = pair(payload[12:])
+    out = payload[:12]
+    for field, name in NAMES.items():
+        value = getattr(whole, name)
+        if name == "value" or not value:
+            continue
+        if field in TEXTS:
+            out += bytes([field << 3 | 2]) + varint_bytes(len(value)) + value
+        else:
+            out += bytes([field << 3]) + varint_bytes(value % (1 << 64))
+    return out
+
+
+def index_entry(kind, offset, payload):
+    """What the index says of a record."""
+    if kind not in (PUT, DELETION):
+        return payload
+    return offset.to_bytes(4, "big") + len(payload).to_bytes(4, "big") + without_value(payload)
+
+
+def text(fields):
+    try:
+        return fields.counted().decode()
+    except UnicodeDecodeError:
+        raise Damage("text that is not utf-8") from None
+
+
+def texts(fields):
+    return [text(fields) for _ in range(fields.number(4))]
+
+
+class State:
+    """What the records in their order add up to."""
+
+    def __init__(self):
+        self.pairs, self.leases, self.alarms, self.members = {}, {}, set(), {}
+        self.at, self.compacted, self.cluster_version, self.downgrade = (1, 0), -1, "", ""
+
+    @property
+    def revision(self):
+        return max(self.at[0], self.compacted)
+
+    def take(self, kind, payload):
+        fields = Fields(payload)
+        if kind in (PUT, DELETION):
+            at = signed(fields), fields.number(4)
+            if at[0] < 2 or at <= self.at:
+                raise Damage(f"revision {at} after {self.at}")
+            self.at = at
+            found = pair(fields.take(fields.left()))
+            if kind == DELETION:
+                self.pairs.pop(found.key, None)
+            elif found.mod_revision != at[0]:
+                raise Damage("a pair of another revision than its record")
+            else:
+                self.pairs[found.key] = found
+        elif kind == COMPACTION:
+            self.compacted = max(self.compacted, signed(fields))
+        elif kind == LEASE:
+            name = signed(fields)
+            self.leases[name] = signed(fields), signed(fields)
+        elif kind == LEASE_GONE:
+            self.leases.pop(signed(fields), None)
+        elif kind in (ALARM, ALARM_GONE):
+            alarm = fields.number(8), fields.number(1)
+            if alarm[1] not in (1, 2):
+                raise Damage("unknown alarm")
+            (self.alarms.add if kind == ALARM else self.alarms.discard)(alarm)
+        elif kind == MEMBER:
+            name, learner = fields.number(8), fields.number(1)
+            if learner > 1:
+                raise Damage("a flag that is neither 0 nor 1")
+            self.members[name] = learner, text(fields), texts(fields), texts(fields)
+        elif kind == MEMBER_GONE:
+            self.members.pop(fields.number(8), None)
+        elif kind == CLUSTER_VERSION:
+            self.cluster_version = text(fields)
+        elif kind == DOWNGRADE:
+            self.downgrade = text(fields)
+        else:
+            raise Damage(f"a record of the unknown type {kind}")
+        fields.end()
