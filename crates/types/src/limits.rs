@@ -32,7 +32,7 @@ pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
 pub const SUPERSEDED_SECONDS: u64 = 600;
 /// Bytes of such files of the log, and as many of the store, that stay however small the store is; beyond what is allowed
 /// the oldest go earlier.
-pub const SUPERSEDED_BYTES_MIN: u64 = 16 * 1024 * 1024;
+pub const SUPERSEDED_BYTES_MIN: u64 = 64 * 1024 * 1024;
 /// The part of the store's bytes that they may take where it is larger: the longer a copy takes, the longer they stay.
 pub const SUPERSEDED_PART_OF_STORE: u64 = 6;
 /// Number of such files of the log, and as many of the store; beyond it the oldest go earlier.
