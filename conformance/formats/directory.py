@@ -166,7 +166,10 @@ def check_store(checked, ring, found, manifests):
 
 
 def check_log(checked, ring, found, newest):
-    files = [(name, number, read(os.path.join(checked.path, name))) for number, name in sorted(found["log"].items())]
+    def loader(name):
+        return lambda length=-1: read(os.path.join(checked.path, name), length)
+
+    files = [(name, number, loader(name)) for number, name in sorted(found["log"].items())]
     report = lambda name, records, length, verdict: checked.row(name, "log", records, length, verdict)  # noqa: E731
     try:
         log = read_log(files, ring, report)

@@ -8,6 +8,7 @@ HEAD, BATCH, HARD_STATE, ENTRY, AUDIT, START = 1, 2, 3, 4, 5, 6
 HEAD_END = 242
 BATCH_RECORD = 37
 SECTOR = 512
+ZEROS = bytes(1 << 20)
 
 Head = collections.namedtuple("Head", "predecessor extent hard_state last")
 HardState = collections.namedtuple("HardState", "term vote commit")
@@ -80,21 +81,25 @@ class Log:
 
 def zero(data, begin, end=None):
     """Whether these bytes are all zero (a place beyond the end is)."""
-    part = data[begin:end]
-    return part.count(0) == len(part)
+    end = len(data) if end is None else min(end, len(data))
+    size = 4096
+    while begin < end:
+        part = data[begin:min(begin + size, end)]
+        if part != ZEROS[:len(part)]:
+            return False
+        begin, size = begin + size, len(ZEROS)
+    return True
 
 
 def begins(data, keyring, number):
-    """The head of a segment, or the Damage that opening it met."""
+    """The head of the segment that begins with these bytes, or the Damage that opening it met."""
     try:
-        segment = Segment(data, keyring, 1, number)
-        walk = Walk(segment)
-        _, kind, payload = walk.next()
+        _, kind, payload = Walk(Segment(data, keyring, 1, number)).next()
         if kind != HEAD:
             raise Damage("its first record is no head", HEADER)
-        return segment, parse_head(payload)
+        return parse_head(payload)
     except Damage as damage:
-        return None, damage
+        return damage
 
 
 def opens(segment, at):
@@ -198,7 +203,7 @@ def read_last(segment, log):
     walk, batches, data = Walk(segment), Batches(log), segment.data
     while not walk.ended:
         at = walk.at
-        if not data[at:at + 4096].strip(b"\0") and zero(data, at):
+        if zero(data, at):
             break
         try:
             _, kind, payload = walk.next()
@@ -216,33 +221,36 @@ def read_last(segment, log):
 
 
 def read_log(files, keyring, report):
-    """Reads all segments, [(name, number, bytes)] in growing order; calls report(name, records, bytes, verdict) for each."""
+    """Reads all segments, [(name, number, load)] in growing order; calls report(name, records, bytes, verdict) for each.
+
+    load() gives the bytes, load(n) the first n: most of a file may not be written.
+    """
     log = Log()
     files = list(files)
     for (_, before, _), (name, number, _) in zip(files, files[1:]):
         if number != before + 1:
             raise Damage(f"segment {before + 1} is missing before it", None, name)
-    heads = [begins(data, keyring, number) for _, number, data in files]
-    while files and heads[-1][0] is None and zero(files[-1][2], HEAD_END):
+    heads = [begins(load(HEAD_END), keyring, number) for _, number, load in files]
+    while files and isinstance(heads[-1], Damage) and zero(files[-1][2](), HEAD_END):
         report(files.pop()[0], 0, 0, "never began")
         heads.pop()
-    for place, (name, number, data) in enumerate(files):
-        segment, head = heads[place]
-        last = place + 1 == len(files)
+    for place, (name, number, load) in enumerate(files):
+        head, last = heads[place], place + 1 == len(files)
         try:
-            if segment is None:
+            if isinstance(head, Damage):
                 raise head
             if head.predecessor != number - 1 and not (place == 0 and head.predecessor == 0):
                 raise Damage(f"its head names predecessor {head.predecessor}", HEADER)
             log.take_head(head, place == 0)
             if last:
-                length, records = read_last(segment, log)
+                length, records = read_last(Segment(load(), keyring, 1, number), log)
             else:
-                after, successor = heads[place + 1]
-                if after is None:
+                successor = heads[place + 1]
+                if isinstance(successor, Damage):
                     raise successor.within(files[place + 1][0])
                 if successor.predecessor != number:
                     raise Damage(f"its head names predecessor {successor.predecessor}", HEADER, files[place + 1][0])
+                segment = Segment(load(successor.extent[0]), keyring, 1, number)
                 length, records = read_closed(segment, successor.extent, log)
         except Damage as damage:
             raise damage.within(name)

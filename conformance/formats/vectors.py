@@ -52,7 +52,7 @@ def segment(data, keyring, purpose):
 
 
 def one_log(data, keyring):
-    found = log.read_log([("1", 1, data)], keyring, lambda *_: None)
+    found = log.read_log([("1", 1, lambda length=None: data[:length])], keyring, lambda *_: None)
     said = [f"{e.index} {text(e.data)}" for e in found.entries.values()]
     said.append(f"term {found.hard_state.term} vote {found.hard_state.vote} commit {found.commit()}")
     return ", ".join(said) + (f", torn at {found.torn}" if found.torn else "")
