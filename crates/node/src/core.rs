@@ -64,11 +64,6 @@ impl<L: LogRead> Core<L> {
         Ok(())
     }
 
-    /// Whether a write is out: what is proposed now waits for its end.
-    pub(crate) fn is_writing(&self) -> bool {
-        self.writing
-    }
-
     /// Takes a proposal; one that cannot be made is refused through its reply, in order.
     pub(crate) fn propose(&mut self, proposal: Proposal) {
         let refused = match self.consensus.propose(proposal.entry) {
@@ -150,8 +145,8 @@ impl<L: LogRead> Core<L> {
     }
 
     /// The replies that wait for nothing any more: the end.
-    pub(crate) fn into_expected(self) -> Vec<Reply<Proposed>> {
-        self.batch.expected.into_iter().map(|(_, reply)| reply).collect()
+    pub(crate) fn take_expected(&mut self) -> Vec<Reply<Proposed>> {
+        std::mem::take(&mut self.batch.expected).into_iter().map(|(_, reply)| reply).collect()
     }
 
     /// Takes back a batch that apply had no room for; it goes out, joined with what follows, at the next step.

@@ -1,23 +1,14 @@
-//! The queue in front of the consensus thread: many senders, one receiver, and no more wake-ups than it needs.
+//! The queue in front of the log thread: many senders, one receiver, and no more wake-ups than it needs.
 //!
-//! Owns what waits, and whom to wake. While a write is out, a proposal can only wait for its end: it lies in the queue
-//! without waking anybody, and one wake-up then takes all that came. A channel would wake the thread for each.
+//! Owns what waits, and whether its receiver sleeps. While a write is out the receiver does not, so what is proposed
+//! meanwhile lies here without waking anybody, and is then taken all at once. A channel would hand out one at a time.
 //!
 //! Invariants: what was taken in is handed out once and in order, or handed back by [`Inbox::close`]; a sleeper that
-//! something urgent came for is awake.
+//! something came for is awake.
 
 use crate::shared::lock;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
-
-/// What the receiver sleeps for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sleep {
-    /// Anything ends it.
-    Light,
-    /// Only what is urgent.
-    Deep,
-}
 
 /// Why something was not taken in.
 #[derive(Debug)]
@@ -38,65 +29,50 @@ pub(crate) struct Inbox<T> {
 
 struct State<T> {
     waiting: Vec<T>,
-    has_urgent: bool,
-    sleeps: Option<Sleep>,
+    sleeps: bool,
     is_closed: bool,
 }
 
 impl<T> Inbox<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        let state = State { waiting: Vec::new(), has_urgent: false, sleeps: None, is_closed: false };
+        let state = State { waiting: Vec::new(), sleeps: false, is_closed: false };
         Self { state: Mutex::new(state), bell: Condvar::new(), capacity }
     }
 
-    /// Takes in what can wait.
+    /// Takes in what can be refused.
     pub(crate) fn push(&self, item: T) -> Result<(), Refusal<T>> {
         let mut state = lock(&self.state);
         if state.waiting.len() >= self.capacity && !state.is_closed {
             return Err(Refusal::Full(item));
         }
-        self.take_in(&mut state, item, |sleep| sleep == Sleep::Light)
+        self.take_in(&mut state, item)
     }
 
-    /// Takes in what cannot wait.
+    /// Takes in what keeps the member going, however much waits.
     pub(crate) fn push_urgent(&self, item: T) -> Result<(), Refusal<T>> {
-        let mut state = lock(&self.state);
-        state.has_urgent = true;
-        self.take_in(&mut state, item, |_| true)
+        self.take_in(&mut lock(&self.state), item)
     }
 
-    fn take_in(
-        &self,
-        state: &mut State<T>,
-        item: T,
-        wakes: impl Fn(Sleep) -> bool,
-    ) -> Result<(), Refusal<T>> {
+    fn take_in(&self, state: &mut State<T>, item: T) -> Result<(), Refusal<T>> {
         if state.is_closed {
             return Err(Refusal::Closed(item));
         }
         state.waiting.push(item);
-        if state.sleeps.is_some_and(wakes) {
-            state.sleeps = None;
+        if std::mem::take(&mut state.sleeps) {
             self.bell.notify_one();
         }
         Ok(())
     }
 
-    /// Takes all that waits into `taken`, which is empty; sleeps up to `limit` when there is nothing worth waking for.
-    pub(crate) fn take(&self, sleep: Sleep, limit: Duration, taken: &mut Vec<T>) {
+    /// Takes all that waits into `taken`, which is empty; sleeps up to `limit` while nothing does.
+    pub(crate) fn take(&self, limit: Duration, taken: &mut Vec<T>) {
         let mut state = lock(&self.state);
-        let is_due = |state: &State<T>| match sleep {
-            Sleep::Light => !state.waiting.is_empty(),
-            Sleep::Deep => state.has_urgent,
-        };
-        if !is_due(&state) {
-            state.sleeps = Some(sleep);
-            let still_sleeps = |state: &mut State<T>| state.sleeps.is_some();
-            let woken = self.bell.wait_timeout_while(state, limit, still_sleeps);
+        if state.waiting.is_empty() && !limit.is_zero() {
+            state.sleeps = true;
+            let woken = self.bell.wait_timeout_while(state, limit, |state| state.sleeps);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            state.sleeps = None;
+            state.sleeps = false;
         }
-        state.has_urgent = false;
         std::mem::swap(&mut state.waiting, taken);
     }
 
@@ -115,36 +91,28 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn taken(inbox: &Inbox<u32>, sleep: Sleep, limit: Duration) -> Vec<u32> {
+    fn taken(inbox: &Inbox<u32>, limit: Duration) -> Vec<u32> {
         let mut taken = Vec::new();
-        inbox.take(sleep, limit, &mut taken);
+        inbox.take(limit, &mut taken);
         taken
     }
 
-    /// Everything comes out once, in order; what can wait does not end a deep sleep, what is urgent does, and brings the
-    /// rest along.
+    /// Everything comes out once, in order, all at once; whatever comes ends a sleep, and so does its time.
     #[test]
-    fn what_can_wait_waits_for_what_is_urgent() {
+    fn what_comes_ends_a_sleep() {
         let inbox = Arc::new(Inbox::new(10));
         inbox.push(1).unwrap();
         inbox.push(2).unwrap();
-        assert_eq!(taken(&inbox, Sleep::Light, LONG), [1, 2]);
-        inbox.push(3).unwrap();
-        assert_eq!(taken(&inbox, Sleep::Deep, Duration::ZERO), [3], "time ends every sleep");
-        inbox.push(4).unwrap();
-        let sleeper = std::thread::spawn({
-            let inbox = inbox.clone();
-            move || taken(&inbox, Sleep::Deep, LONG)
-        });
-        inbox.push(5).unwrap();
-        inbox.push_urgent(6).unwrap();
-        assert_eq!(sleeper.join().unwrap(), [4, 5, 6]);
-        let sleeper = std::thread::spawn({
-            let inbox = inbox.clone();
-            move || taken(&inbox, Sleep::Light, LONG)
-        });
-        inbox.push(7).unwrap();
-        assert_eq!(sleeper.join().unwrap(), [7]);
+        assert_eq!(taken(&inbox, LONG), [1, 2]);
+        assert!(taken(&inbox, Duration::from_millis(1)).is_empty());
+        for urgent in [false, true] {
+            let sleeper = std::thread::spawn({
+                let inbox = inbox.clone();
+                move || taken(&inbox, LONG)
+            });
+            if urgent { inbox.push_urgent(3) } else { inbox.push(3) }.unwrap();
+            assert_eq!(sleeper.join().unwrap(), [3]);
+        }
     }
 
     /// The queue is bounded for what can wait, never for what keeps the member going; closed, it hands everything back.
@@ -177,9 +145,8 @@ mod tests {
             .collect();
         let mut all = Vec::new();
         while all.len() < 4 * 5_001 {
-            let sleep = if all.len() % 3 == 0 { Sleep::Light } else { Sleep::Deep };
-            let limit = if sleep == Sleep::Light { LONG } else { Duration::from_millis(1) };
-            all.extend(taken(&inbox, sleep, limit));
+            let limit = if all.len() % 3 == 0 { LONG } else { Duration::ZERO };
+            all.extend(taken(&inbox, limit));
         }
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         for sender in 0..4 {

@@ -10,7 +10,7 @@ use crate::inbox;
 use crate::input::Input;
 use crate::proposal::{Proposal, Proposed, Reply};
 use crate::shared::{Shared, lock};
-use crate::watch::{HubInput, StreamId, WatchSink, WatchStream};
+use crate::watch::{StreamId, WatchSink, WatchStream};
 use audit::Recorded;
 use state::command::Command;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ impl Member {
             }
             reply(answer);
         });
-        let unsent = shared.consensus.push(Input::Propose(Proposal { id, entry, intent, reply }));
+        let unsent = shared.inputs.push(Input::Propose(Proposal { id, entry, intent, reply }));
         let (input, refused) = match unsent {
             Ok(()) => return,
             Err(inbox::Refusal::Full(input)) => (input, Refused::TooManyRequests),
@@ -110,9 +110,7 @@ impl Member {
     /// Opens a watch stream whose answers go to `sink`.
     pub fn watch(&self, sink: Box<dyn WatchSink>) -> WatchStream {
         let id = StreamId(self.shared.next_stream.fetch_add(1, Ordering::Relaxed));
-        // A hub that is gone drops the sink, which its reader sees.
-        let _ = self.shared.hub.send(HubInput::Open(id, sink));
-        WatchStream { id, hub: self.shared.hub.clone() }
+        WatchStream::open(id, self.shared.hub.clone(), self.shared.open_streams.clone(), sink)
     }
 
     /// Renews a lease; answers its full time to live, in seconds.
@@ -146,7 +144,7 @@ impl Member {
             return Err(Refused::NoLeader);
         }
         let transfer = Input::Transfer(*to.request());
-        self.shared.consensus.push_urgent(transfer).map_err(|_| Refused::Stopped)
+        self.shared.inputs.push_urgent(transfer).map_err(|_| Refused::Stopped)
     }
 
     /// The member's condition.
@@ -196,7 +194,6 @@ impl Member {
         let threads = lock(&self.shared.threads).take();
         let Some(threads) = threads else { return };
         self.shared.ring();
-        let _ = self.shared.consensus.push_urgent(Input::Stop);
         threads.join();
     }
 }

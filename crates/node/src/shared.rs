@@ -23,20 +23,25 @@ pub(crate) struct Shared {
     pub request_bytes_max: usize,
     pub reader: state::Reader,
     pub clock: Arc<dyn Clock>,
-    pub consensus: Arc<Inbox<Input>>,
+    /// In front of the log thread.
+    pub inputs: Arc<Inbox<Input>>,
     pub hub: SyncSender<HubInput>,
     pub leases: Mutex<LeaseClock>,
-    /// Written by the consensus thread.
+    /// Written by whoever steps consensus.
     pub position: Mutex<Position>,
     /// Written by the apply thread.
     pub applied: AtomicU64,
     /// Written by the checkpoint thread: the number of the newest durable manifest, 0 before the first of this life.
     pub generation: AtomicU64,
+    /// Written by the checkpoint thread: log entries below this index are not needed any more.
+    pub release_below: AtomicU64,
     pub next_request: AtomicU64,
     pub next_stream: AtomicU64,
+    /// Watch streams that are open: without any the hub need not be told of changes.
+    pub open_streams: Arc<AtomicUsize>,
     pub pending: AtomicUsize,
     pub failed: AtomicU64,
-    /// Set by the first thread that fails; the consensus thread then ends, and with it all others.
+    /// Set by the first thread that fails; the consensus thread then ends at its next tick, and with it all others.
     pub broken: AtomicBool,
     /// Set when the member is to stop.
     pub stopping: AtomicBool,

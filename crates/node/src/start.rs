@@ -14,8 +14,8 @@ use crate::lease_clock::LeaseClock;
 use crate::member::Member;
 use crate::shared::{Shared, Threads, lock};
 use crate::threads::{
-    ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, Space, run_checkpoints, run_chores, run_hub,
-    wait_for_space,
+    ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, Space, Stepper, run_checkpoints, run_chores,
+    run_hub, wait_for_space,
 };
 use crate::watch::HubState;
 use audit::Recorder;
@@ -36,7 +36,7 @@ use storage::{
 };
 use types::limits::{
     APPLY_BATCHES_WAITING_MAX, CHECKPOINTS_WAITING_MAX, CHORES_WAITING_MAX, HUB_INPUTS_WAITING_MAX,
-    LOG_INPUTS_WAITING_MAX, PROPOSALS_WAITING_MAX,
+    PROPOSALS_WAITING_MAX,
 };
 use types::{LogIndex, MemberId, Term};
 
@@ -298,7 +298,6 @@ fn run(
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Member {
     let inputs = Arc::new(Inbox::new(PROPOSALS_WAITING_MAX));
-    let (to_log, log_inputs) = sync_channel(LOG_INPUTS_WAITING_MAX);
     let (to_apply, apply_inputs) = sync_channel(APPLY_BATCHES_WAITING_MAX);
     let (to_hub, hub_inputs) = sync_channel(HUB_INPUTS_WAITING_MAX);
     let (to_checkpoints, checkpoint_inputs) = sync_channel(CHECKPOINTS_WAITING_MAX);
@@ -315,13 +314,15 @@ fn run(
         leases: Mutex::new(rearmed(&reader, env)),
         reader,
         clock: env.clock.clone(),
-        consensus: inputs.clone(),
+        inputs: inputs.clone(),
         hub: to_hub.clone(),
         position: Mutex::new(Position { role: Role::Follower, leader: None, term: Term(0), commit: applied }),
         applied: AtomicU64::new(applied.0),
         generation: AtomicU64::new(0),
+        release_below: AtomicU64::new(0),
         next_request: AtomicU64::new(first_request(dir, env)),
         next_stream: AtomicU64::new(1),
+        open_streams: Arc::default(),
         pending: AtomicUsize::new(0),
         failed: AtomicU64::new(0),
         broken: AtomicBool::new(false),
@@ -333,18 +334,26 @@ fn run(
         counts: counts.clone(),
     });
     let on_failure = once(shared.clone(), on_failure);
+    let stepper = Arc::new(Stepper::new(Core::new(consensus), shared.clone(), to_apply));
     let consensus_thread = ConsensusThread {
-        core: Core::new(consensus),
+        stepper: stepper.clone(),
         shared: shared.clone(),
         inputs: inputs.clone(),
-        log: to_log.clone(),
-        apply: to_apply,
         tick: settings.tick,
     };
     let Durable { writer, mark } = log;
     let space =
         Space { disk: env.disk.clone(), path: dir.path().to_owned(), least: settings.store.segment_bytes };
-    let log_thread = LogThread::new(writer, mark, space, shared.clone(), log_inputs, inputs);
+    let log_thread = LogThread {
+        writer,
+        mark,
+        space,
+        shared: shared.clone(),
+        inputs,
+        stepper,
+        is_unmarked: false,
+        released: 0,
+    };
     machine.when_full(wait_for_space(shared.clone()));
     let apply_thread = ApplyThread {
         applier: Applier::new(
@@ -370,7 +379,7 @@ fn run(
         spawn("consensus", move || consensus_thread.run(&f1)),
         spawn("log", move || log_thread.run(&f2)),
         spawn("apply", move || apply_thread.run(&f3)),
-        spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, &to_log, kept, &on_checkpoint, &f4)),
+        spawn("checkpoint", move || run_checkpoints(&checkpoint_inputs, kept, &on_checkpoint, &f4)),
         spawn("chores", move || run_chores(&chore_inputs, &chore_done, &on_chore, &f5)),
         spawn("watch", move || run_hub(hub, &hub_inputs, &*clock, &counts)),
     ];

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+#[cfg(feature = "grpc")]
+pub mod codec;
 mod secret;
 
 /// All files as an encoded `FileDescriptorSet`: names and types at run time, for JSON and for tests.

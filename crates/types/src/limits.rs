@@ -92,8 +92,6 @@ pub const WATCH_HISTORY_BYTES_PER_PAGE: usize = 1024 * 1024;
 pub const LEASES_REVOKED_PER_TICK: usize = 100;
 /// Inputs that may wait for the watch hub; beyond it changes are read from history, and streams wait.
 pub const HUB_INPUTS_WAITING_MAX: usize = 4_096;
-/// Inputs that may wait for the log thread: one write, and releases of checkpoints.
-pub const LOG_INPUTS_WAITING_MAX: usize = 4;
 /// Checkpoints that may wait for the disk; a further one is dropped, as a later one covers it.
 pub const CHECKPOINTS_WAITING_MAX: usize = 1;
 /// Chores that may wait for their thread, and done ones to be taken back: there is one at a time.

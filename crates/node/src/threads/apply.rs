@@ -127,10 +127,12 @@ impl ApplyThread {
             }
         }
         let upto = changes.revisions.last().map(|revised| revised.revision);
-        if let Some(upto) = upto {
+        if let Some(upto) = upto
+            && self.shared.open_streams.load(Ordering::SeqCst) > 0
+        {
             let changes =
                 changes.revisions.into_iter().flat_map(|revised| revised.events).map(Change::of).collect();
-            // A full queue is no loss: the hub sees the gap and reads history.
+            // A full queue is no loss: the hub sees the gap and reads history. So it does when the first stream opens.
             let _ = self.hub.try_send(HubInput::Changes(changes, upto));
         }
     }

@@ -1,16 +1,14 @@
 //! The checkpoint thread: makes durable what apply prepared, and lets the log go of what that covers.
 
 use super::OnFailure;
-use crate::input::LogInput;
 use crate::shared::Shared;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 use storage::PendingCheckpoint;
 
 /// The checkpoint thread: writes what apply prepared, then lets the log go of what it covers.
 pub(crate) fn run_checkpoints(
     inputs: &Receiver<PendingCheckpoint>,
-    log: &SyncSender<LogInput>,
     kept: u64,
     shared: &Shared,
     on_failure: &OnFailure,
@@ -20,7 +18,7 @@ pub(crate) fn run_checkpoints(
             Ok(durable) => {
                 shared.generation.store(durable.generation, Ordering::Release);
                 let below = durable.release_below.min(durable.consistent_index.saturating_back(kept).next());
-                let _ = log.send(LogInput::Release(below));
+                shared.release_below.fetch_max(below.0, Ordering::AcqRel);
             }
             // The manifest before stands; a later checkpoint covers this too.
             Err(error @ storage::Error::NoSpace { .. }) => {

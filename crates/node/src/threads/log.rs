@@ -1,18 +1,20 @@
-//! The log thread: writes and syncs, and waits where there is no space; nothing else.
+//! The log thread: takes what is proposed, lets consensus make a write of it, writes and syncs, and waits where there is no
+//! space. So a proposal wakes one thread on its way to the disk, and what comes while a write is out wakes none.
 
-use super::OnFailure;
+use super::{OnFailure, Stepper};
 use crate::core::Write;
+use crate::error::Refused;
+use crate::failure::Failure;
 use crate::inbox::Inbox;
-use crate::input::{Input, LogInput};
+use crate::input::Input;
 use crate::shared::{FULL_DISK_PAUSE, Shared};
 use env::Disk;
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 use storage::{FreshnessMark, LogWriter, Mark};
+use types::LogIndex;
 
 /// How often an idle member looks whether there is space.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,52 +38,97 @@ impl Space {
 
 /// The log thread.
 pub(crate) struct LogThread {
-    writer: LogWriter,
-    mark: Option<FreshnessMark>,
+    pub writer: LogWriter,
+    pub mark: Option<FreshnessMark>,
+    pub space: Space,
+    pub shared: Arc<Shared>,
+    pub inputs: Arc<Inbox<Input>>,
+    pub stepper: Arc<Stepper>,
     /// The last mark could not be written.
-    is_unmarked: bool,
-    space: Space,
-    shared: Arc<Shared>,
-    inputs: Receiver<LogInput>,
-    /// What came while a write waited for space.
-    next: VecDeque<LogInput>,
-    consensus: Arc<Inbox<Input>>,
+    pub is_unmarked: bool,
+    /// Everything below this index was let go of.
+    pub released: u64,
 }
 
 impl LogThread {
-    pub(crate) fn new(
-        writer: LogWriter,
-        mark: Option<FreshnessMark>,
-        space: Space,
-        shared: Arc<Shared>,
-        inputs: Receiver<LogInput>,
-        consensus: Arc<Inbox<Input>>,
-    ) -> Self {
-        Self { writer, mark, is_unmarked: false, space, shared, inputs, next: VecDeque::new(), consensus }
+    pub(crate) fn run(mut self, on_failure: &OnFailure) {
+        match self.run_until_stopped() {
+            // Nobody was told that what is not written would be kept.
+            Err(failure) if failure.is_no_space() && self.shared.is_ending() => {
+                tracing::warn!(%failure, "stopped on a full disk: what waited for space is refused");
+            }
+            Err(failure) => on_failure(failure),
+            Ok(()) => {}
+        }
+        self.refuse_waiting();
     }
 
-    pub(crate) fn run(mut self, on_failure: &OnFailure) {
-        loop {
-            let done = match self.next_input() {
-                Ok(LogInput::Release(below)) => self.writer.release(below).map(|()| None),
-                Ok(LogInput::Write(write)) => self.write(&write).map(|()| Some(write.number)),
-                Err(RecvTimeoutError::Timeout) => self.look_for_space().map(|()| None),
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            match done {
-                Ok(None) => {}
-                Ok(Some(number)) => {
-                    if self.consensus.push_urgent(Input::Persisted(number)).is_err() {
-                        return;
-                    }
-                }
-                // Nobody was told that what is not written would be kept.
-                Err(error @ storage::Error::NoSpace { .. }) if self.shared.is_ending() => {
-                    return tracing::warn!(%error, "stopped on a full disk: what waited for space is refused");
-                }
-                Err(error) => return on_failure(error.into()),
+    /// Nobody waits for ever: what came too late is refused, here and, by the closed queue, from now on.
+    fn refuse_waiting(self) {
+        self.stepper.refuse_expected();
+        for input in self.inputs.close() {
+            if let Input::Propose(proposal) = input {
+                (proposal.reply)(Err(Refused::Stopped));
             }
         }
+    }
+
+    fn run_until_stopped(&mut self) -> Result<(), Failure> {
+        let (mut taken, mut ends) = (Vec::new(), false);
+        while !ends {
+            let full = self.shared.full_disk.load(Ordering::Acquire);
+            self.inputs.take(if full { FULL_DISK_PAUSE } else { LOOK }, &mut taken);
+            self.release()?;
+            if taken.is_empty() {
+                self.look_for_space()?;
+                continue;
+            }
+            let mut next = self.turn(None, &mut taken, &mut ends)?;
+            while let Some(write) = next {
+                self.write(&write)?;
+                if !ends {
+                    self.inputs.take(Duration::ZERO, &mut taken);
+                }
+                next = self.turn(Some(write.number), &mut taken, &mut ends)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step of consensus, with the write that is done and all that came meanwhile; answers the next write.
+    fn turn(
+        &self,
+        persisted: Option<u64>,
+        taken: &mut Vec<Input>,
+        ends: &mut bool,
+    ) -> Result<Option<Write>, Failure> {
+        let mut ticks = None;
+        let write = self.stepper.step(|core| {
+            if let Some(number) = persisted {
+                core.persisted(number);
+            }
+            for input in taken.drain(..) {
+                match input {
+                    Input::Propose(proposal) => core.propose(proposal),
+                    Input::Transfer(to) => core.transfer(to),
+                    Input::Write(write) => ticks = Some(write),
+                    Input::Stop => *ends = true,
+                }
+            }
+            Ok(())
+        })?;
+        assert!(ticks.is_none() || write.is_none(), "at most one write is out at a time");
+        Ok(ticks.or(write))
+    }
+
+    /// Lets go of what a checkpoint has covered.
+    fn release(&mut self) -> Result<(), storage::Error> {
+        let below = self.shared.release_below.load(Ordering::Acquire);
+        if below > self.released {
+            self.writer.release(LogIndex(below))?;
+            self.released = below;
+        }
+        Ok(())
     }
 
     /// Notes beside the key how far the log is durable. A mark that cannot be written costs the notice of a rollback, not
@@ -94,15 +141,6 @@ impl LogThread {
         if let (Err(error), false) = (noted, was_unmarked) {
             tracing::warn!(%error, "cannot write the freshness mark: an old copy of the data would not be noticed");
         }
-    }
-
-    /// What is to be done next; now and then nothing comes, and it is time to look for space.
-    fn next_input(&mut self) -> Result<LogInput, RecvTimeoutError> {
-        if let Some(next) = self.next.pop_front() {
-            return Ok(next);
-        }
-        let full = self.shared.full_disk.load(Ordering::Acquire);
-        self.inputs.recv_timeout(if full { FULL_DISK_PAUSE } else { LOOK })
     }
 
     /// The next segment is reserved ahead, and room for the store's is looked for: when one fails, what would grow the store is
@@ -155,7 +193,8 @@ impl LogThread {
             if !matches!(error, storage::Error::NoSpace { .. }) || self.shared.is_ending() {
                 return Err(error);
             }
-            self.release_what_waits()?;
+            // What a checkpoint lets go of may be what makes room.
+            self.release()?;
             self.look_for_space()?;
             self.shared.pause(FULL_DISK_PAUSE);
         }
@@ -164,16 +203,5 @@ impl LogThread {
             self.note_how_far();
         }
         self.look_for_space()
-    }
-
-    /// A release that waits behind this write may be what makes room for it.
-    fn release_what_waits(&mut self) -> Result<(), storage::Error> {
-        while let Ok(input) = self.inputs.try_recv() {
-            match input {
-                LogInput::Release(below) => self.writer.release(below)?,
-                write @ LogInput::Write(_) => self.next.push_back(write),
-            }
-        }
-        Ok(())
     }
 }

@@ -3,19 +3,21 @@
 //! Owns the channels between them. Decides nothing that a step machine decides: it waits, calls, writes and hands on.
 //!
 //! ```text
-//!   propose ─▶ consensus ─ Write ─▶ log ─ Persisted ─▶ consensus ─ Batch ─▶ apply ─ changes ─▶ watch
-//!                                    ▲                                        │ └─ replies
-//!                                    └─ Release ── checkpoint ◀── prepared ───┘
+//!   propose ──▶ log ── step ── Batch ──▶ apply ── changes ─▶ watch
+//!                ▲      ▲                  │ └─ replies
+//!       a write  └──────┴── consensus      └─ prepared ─▶ checkpoint ── what the log may let go of
+//!                           (ticks)
 //! ```
 //!
-//! Invariants: the consensus thread waits for nobody but its queue (one write is out at a time, a full apply queue gives
-//! the batch back); a failure of any thread is told once and stops all.
+//! Invariants: no tick waits for the disk (consensus is locked for a step, never for a write; one write is out at a time; a full
+//! apply queue gives the batch back); a failure of any thread is told once and stops all.
 
 mod apply;
 mod checkpoint;
 mod chores;
 mod consensus;
 mod log;
+mod stepper;
 mod watch;
 
 pub(crate) use apply::{ApplyThread, wait_for_space};
@@ -23,6 +25,7 @@ pub(crate) use checkpoint::run_checkpoints;
 pub(crate) use chores::{Chores, run_chores};
 pub(crate) use consensus::ConsensusThread;
 pub(crate) use log::{LogThread, Space};
+pub(crate) use stepper::Stepper;
 pub(crate) use watch::run_hub;
 
 use crate::failure::Failure;

@@ -24,6 +24,9 @@ pub(crate) fn run_hub(
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        if next.is_none() && !wait.is_zero() {
+            hub.look();
+        }
         let now = clock.monotonic().millis();
         while let Some(input) = next {
             match input {

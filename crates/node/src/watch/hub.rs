@@ -111,8 +111,11 @@ impl<H: History> Hub<H> {
         (self.streams.len(), watchers, self.behind.len())
     }
 
-    /// A stream opens.
+    /// A stream opens. Before the first one nobody told the hub anything.
     pub(crate) fn open(&mut self, id: StreamId, sink: Box<dyn WatchSink>, now: Millis) {
+        if self.streams.is_empty() {
+            self.look();
+        }
         let stream = Stream {
             sink,
             outbox: VecDeque::new(),
@@ -133,15 +136,15 @@ impl<H: History> Hub<H> {
         self.behind.retain(|watcher| watcher.0 != id);
     }
 
-    /// A watcher is wanted.
+    /// A watcher is wanted. From now on means after all that was applied, told or not.
     pub(crate) fn create(&mut self, id: StreamId, request: WatchRequest) {
-        let revision = self.revision();
+        let revision = self.revision().max(self.history.revision());
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let Some(watch) = stream.choose_id(request.id) else {
             self.control(id, WatchUpdate::DuplicateId { revision });
             return;
         };
-        let next = if request.start == Revision::ZERO { self.next } else { request.start };
+        let next = if request.start == Revision::ZERO { revision.next() } else { request.start };
         let following = next >= self.next;
         let key = WatcherKey(id, watch);
         if following {
@@ -188,13 +191,17 @@ impl<H: History> Hub<H> {
         }
     }
 
-    /// Does a bounded piece of the work that waits: outboxes, watchers behind, progress. Whether more waits that could
-    /// be done at once.
-    pub(crate) fn work(&mut self, now: Millis) -> bool {
+    /// Looks whether the hub was told of everything: when nothing is on its way, what it does not know it never will.
+    pub(crate) fn look(&mut self) {
         let latest = self.history.revision();
         if latest >= self.next {
             self.missed(latest);
         }
+    }
+
+    /// Does a bounded piece of the work that waits: outboxes, watchers behind, progress. Whether more waits that could
+    /// be done at once.
+    pub(crate) fn work(&mut self, now: Millis) -> bool {
         self.sweep_closed();
         self.flush_outboxes();
         let mut moved = false;

@@ -14,6 +14,9 @@ pub(crate) type HubState = Hub<state::Reader>;
 
 use state::auth::{Demand, Demanding, Right};
 use state::outcome::Pair;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
 use types::{KeyRange, Revision};
 
 /// A watcher's number in its stream, chosen by the client or the hub.
@@ -157,11 +160,25 @@ pub(crate) enum HubInput {
 
 /// One client's stream of watchers. Dropping it closes the stream.
 pub struct WatchStream {
-    pub(crate) id: StreamId,
-    pub(crate) hub: std::sync::mpsc::SyncSender<HubInput>,
+    id: StreamId,
+    hub: SyncSender<HubInput>,
+    open: Arc<AtomicUsize>,
 }
 
 impl WatchStream {
+    /// Opens a stream, counted in `open` for as long as it may need to be told of changes.
+    pub(crate) fn open(
+        id: StreamId,
+        hub: SyncSender<HubInput>,
+        open: Arc<AtomicUsize>,
+        sink: Box<dyn WatchSink>,
+    ) -> Self {
+        open.fetch_add(1, Ordering::SeqCst);
+        let stream = Self { id, hub, open };
+        stream.tell(HubInput::Open(id, sink));
+        stream
+    }
+
     /// Asks for a watcher; the sink is told what came of it.
     pub fn create(&self, request: audit::Recorded<WatchRequest>) {
         self.tell(HubInput::Create(self.id, request.into_parts().0));
@@ -186,5 +203,6 @@ impl WatchStream {
 impl Drop for WatchStream {
     fn drop(&mut self) {
         self.tell(HubInput::Close(self.id));
+        self.open.fetch_sub(1, Ordering::SeqCst);
     }
 }

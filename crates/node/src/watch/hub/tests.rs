@@ -214,9 +214,38 @@ fn missed_changes_are_read_from_history() {
     past.write(&["a"]);
     tell(&mut hub, &past.write(&["b"]));
     past.write(&["c"]);
-    hub.work(0);
+    hub.look();
     hub.work(0);
     assert_eq!(client.events(), ["a@2", "b@3", "c@4"]);
+}
+
+/// While no stream is open the hub is told nothing; whoever opens the first one misses nothing and sees nothing twice.
+#[test]
+fn the_first_stream_begins_with_what_was_applied() {
+    let (mut hub, past, client) = hub(100);
+    hub.close(STREAM);
+    past.write(&["a"]);
+    past.write(&["b"]);
+    hub.open(STREAM, Box::new(client.clone()), 0);
+    hub.create(STREAM, WatchRequest { start: Revision(3), ..request(KeyRange::all()) });
+    hub.create(STREAM, request(KeyRange::all()));
+    let created = |id| WatchUpdate::Created { id: WatchId(id), revision: Revision(3) };
+    assert_eq!(client.take(), [created(0), created(1)]);
+    hub.work(0);
+    assert_eq!(client.events(), ["b@3"]);
+    tell(&mut hub, &past.write(&["c"]));
+    assert_eq!(client.events(), ["c@4", "c@4"]);
+}
+
+/// What is applied and still on its way to the hub is not new to a watcher from now on.
+#[test]
+fn a_watcher_from_now_on_passes_over_what_is_on_its_way() {
+    let (mut hub, past, client) = hub(100);
+    let on_its_way = past.write(&["a"]);
+    hub.create(STREAM, request(KeyRange::all()));
+    tell(&mut hub, &on_its_way);
+    tell(&mut hub, &past.write(&["b"]));
+    assert_eq!(client.events(), ["b@3"]);
 }
 
 /// A start below the compacted revision is answered with a watcher that stands and is then ended with the oldest revision.
