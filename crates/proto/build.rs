@@ -35,6 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .bytes(".")
         .skip_debug(SECRET)
+        .extern_path(".mvccpb.KeyValue", "crate::pair::KeyValue")
         .codec_path("crate::codec::ExactCodec")
         .build_client(stubs)
         .build_server(stubs)

@@ -252,7 +252,7 @@ impl Services {
                     mod_revision: 17,
                     version: 3,
                     create_revision: 15,
-                    lease: 0,
+                    ..Default::default()
                 };
                 let answer = pb::RangeResponse { header, kvs: vec![pair], more: false, count: 1 };
                 answered(vec![framed(&answer)], ok)

@@ -82,7 +82,7 @@ impl Election {
                 return Err(Failure::StoreFailed);
             };
             let pair = found.pairs.into_iter().next().ok_or(Failure::StoreFailed)?;
-            let pair = convert::pair(pair)?;
+            let pair = convert::read(pair)?;
             revision = pair.create_revision;
             stands_already = Some(pair.value);
         }

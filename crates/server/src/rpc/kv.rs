@@ -39,7 +39,7 @@ impl pb::kv_server::Kv for Kv {
         let request = request.into_inner();
         let freshness = Freshness::of_serializable(request.serializable);
         let found = self.0.range(&principal, convert::range(request)?, freshness).await?;
-        Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)?))
+        Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)))
     }
 
     type RangeStreamStream = RangeStream;
@@ -63,7 +63,7 @@ impl pb::kv_server::Kv for Kv {
         let command = Command::Put(convert::put(request.into_inner())?);
         let done = self.0.propose(&principal, command).await?;
         let Outcome::Put(put) = done.outcome else { return Err(self.0.mismatch("put").into()) };
-        Ok(Response::new(convert::put_answer(self.0.header(done.revision), put)?))
+        Ok(Response::new(convert::put_answer(self.0.header(done.revision), put)))
     }
 
     async fn delete_range(
@@ -76,7 +76,7 @@ impl pb::kv_server::Kv for Kv {
         let Outcome::DeleteRange(delete) = done.outcome else {
             return Err(self.0.mismatch("delete range").into());
         };
-        Ok(Response::new(convert::delete_answer(self.0.header(done.revision), delete)?))
+        Ok(Response::new(convert::delete_answer(self.0.header(done.revision), delete)))
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
@@ -93,7 +93,7 @@ impl pb::kv_server::Kv for Kv {
             let Outcome::Txn(txn) = done.outcome else { return Err(self.0.mismatch("txn").into()) };
             (done.revision, txn)
         };
-        Ok(Response::new(convert::txn_answer(self.0.header(revision), txn)?))
+        Ok(Response::new(convert::txn_answer(self.0.header(revision), txn)))
     }
 
     async fn compact(

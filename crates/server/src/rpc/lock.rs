@@ -60,7 +60,7 @@ impl Lock {
 fn created(op: Option<&OpOutcome>) -> Result<Option<i64>, Failure> {
     let Some(OpOutcome::Range(found)) = op else { return Err(Failure::StoreFailed) };
     let Some(pair) = found.pairs.first() else { return Ok(None) };
-    Ok(Some(convert::pair(pair.clone())?.create_revision))
+    Ok(Some(convert::read(pair.clone())?.create_revision))
 }
 
 #[tonic::async_trait]

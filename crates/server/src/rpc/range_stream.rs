@@ -100,7 +100,7 @@ impl RangeStream {
             }
         }
         progress.sent = progress.sent.saturating_add(page.pairs.len() as u64);
-        let kvs = page.pairs.into_iter().map(convert::pair).collect::<Result<_, _>>()?;
+        let kvs = page.pairs.into_iter().map(convert::pair).collect();
         let kvs = ordered(kvs, query);
         let mut answer = pb::RangeResponse { kvs, ..pb::RangeResponse::default() };
         let Some(next) = page.next.clone().filter(|_| progress.sent < progress.total) else {

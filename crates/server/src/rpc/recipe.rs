@@ -50,7 +50,7 @@ impl Dealer {
         query: RangeQuery,
     ) -> Result<(Revision, Option<mvccpb::KeyValue>), Failure> {
         let found = self.services.range(&self.principal, query, Freshness::Linearizable).await?;
-        let pair = found.pairs.into_iter().next().map(super::convert::pair).transpose()?;
+        let pair = found.pairs.into_iter().next().map(super::convert::read).transpose()?;
         Ok((found.revision, pair))
     }
 
@@ -129,7 +129,7 @@ impl Watched {
                 WatchUpdate::Events { events, revision, .. } => {
                     let events = events
                         .into_iter()
-                        .map(|event| Ok((event.kind, super::convert::pair(event.pair)?)))
+                        .map(|event| Ok((event.kind, super::convert::read(event.pair)?)))
                         .collect::<Result<_, Failure>>()?;
                     return Ok(Told::Events(events, revision));
                 }

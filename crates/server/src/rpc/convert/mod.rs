@@ -11,7 +11,8 @@ mod request;
 mod txn;
 
 pub(super) use answer::{
-    delete_range as delete_answer, event, pair, put as put_answer, range as range_answer, txn as txn_answer,
+    delete_range as delete_answer, event, pair, put as put_answer, range as range_answer, read,
+    txn as txn_answer,
 };
 pub(super) use request::{
     alarm, compact, delete_range, downgrade_version, key_range, put, range, range_stream,

@@ -179,7 +179,7 @@ impl Watching {
                 self.answer_creation(self.refusal(revision, DUPLICATE_ID));
             }
             WatchUpdate::Events { id, revision, events } => {
-                let events = events.into_iter().map(convert::event).collect::<Result<_, _>>()?;
+                let events = events.into_iter().map(convert::event).collect();
                 let (header, watch_id) = (self.header(revision), id.0);
                 let answer = pb::WatchResponse { header, watch_id, events, ..pb::WatchResponse::default() };
                 if self.watchers.get(&id) == Some(&true) {
