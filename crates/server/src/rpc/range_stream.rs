@@ -14,7 +14,8 @@ use audit::Recorded;
 use prost::Message;
 use proto::etcdserverpb as pb;
 use proto::mvccpb::KeyValue;
-use state::query::{PageLimits, Projection, RangeQuery, SortTarget};
+use state::outcome::Pair;
+use state::query::{PageLimits, Projection, RangeQuery, Sort, SortTarget};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio_stream::Stream;
@@ -100,8 +101,10 @@ impl RangeStream {
             }
         }
         progress.sent = progress.sent.saturating_add(page.pairs.len() as u64);
-        let kvs = page.pairs.into_iter().map(convert::pair).collect();
-        let kvs = ordered(kvs, query);
+        let kvs = match query.sort {
+            None => page.pairs.into_iter().map(convert::pair).collect(),
+            Some(sort) => ordered(page.pairs, sort, query.projection)?,
+        };
         let mut answer = pb::RangeResponse { kvs, ..pb::RangeResponse::default() };
         let Some(next) = page.next.clone().filter(|_| progress.sent < progress.total) else {
             let remaining = match page.next {
@@ -143,8 +146,8 @@ impl Stream for RangeStream {
 }
 
 /// The pairs of one chunk by the target of the request, where it named one without an order.
-fn ordered(mut pairs: Vec<KeyValue>, query: &RangeQuery) -> Vec<KeyValue> {
-    let Some(sort) = query.sort else { return pairs };
+fn ordered(pairs: Vec<Pair>, sort: Sort, projection: Projection) -> Result<Vec<KeyValue>, Failure> {
+    let mut pairs = pairs.into_iter().map(convert::read).collect::<Result<Vec<_>, _>>()?;
     match sort.target {
         SortTarget::Key => {}
         SortTarget::Version => pairs.sort_by_key(|pair| pair.version),
@@ -152,13 +155,13 @@ fn ordered(mut pairs: Vec<KeyValue>, query: &RangeQuery) -> Vec<KeyValue> {
         SortTarget::Mod => pairs.sort_by_key(|pair| pair.mod_revision),
         SortTarget::Value => pairs.sort_by(|left, right| left.value.cmp(&right.value)),
     }
-    if query.projection == Projection::KeysOnly {
+    if projection == Projection::KeysOnly {
         pairs.iter_mut().for_each(|pair| pair.value.clear());
         if sort.target != SortTarget::Value {
             pairs.iter_mut().for_each(|pair| pair.lease = 0);
         }
     }
-    pairs
+    Ok(pairs)
 }
 
 /// The next chunk's keys, from the size of the last chunk: towards the target, without thrashing around it.

@@ -105,6 +105,27 @@ async fn a_streamed_range_is_the_range() {
     assert!(empty.message().await.unwrap().is_none());
 }
 
+/// A target without an order sorts what is within a chunk, as in etcd, by what each pair says.
+#[tokio::test]
+async fn a_streamed_chunk_is_sorted_by_its_target() {
+    let rig = Rig::new(Policy::Open);
+    let mut kv = rig.anonymous().kv();
+    // By version c, a, b; by creation b, a, c; by the last write c, b, a; by value b, c, a.
+    for (key, value) in [("b", "1"), ("b", "2"), ("a", "3"), ("c", "5"), ("b", "4"), ("a", "9")] {
+        kv.put(put(key, value)).await.unwrap();
+    }
+    for (target, keys) in [(0, "abc"), (1, "cab"), (2, "bac"), (3, "cba"), (4, "bca")] {
+        for keys_only in [false, true] {
+            let request = pb::RangeRequest { sort_target: target, keys_only, ..range("a", "z") };
+            let mut stream = kv.range_stream(request).await.unwrap().into_inner();
+            let chunk = stream.message().await.unwrap().unwrap().range_response.unwrap();
+            let seen: Vec<u8> = chunk.kvs.iter().flat_map(|pair| pair.key.to_vec()).collect();
+            assert_eq!(String::from_utf8(seen).unwrap(), keys, "target {target}, keys only: {keys_only}");
+            assert!(chunk.kvs.iter().all(|pair| pair.value.is_empty() == keys_only));
+        }
+    }
+}
+
 /// A compaction that passes a stream's revision ends it with etcd's error, not with a hole.
 #[tokio::test]
 async fn a_compaction_ends_a_streamed_range() {
