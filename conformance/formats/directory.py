@@ -193,7 +193,7 @@ def check_log(checked, ring, found, newest):
 
 
 def check_mark(checked, ring, key, newest, log):
-    name = f"strongroom-{ring.member:016x}.mark"
+    name = f"strongroom-{ring.member:016x}-{ring.wraps[0][1]}.mark"
     path = os.path.join(os.path.dirname(key), name)
     if not os.path.exists(path):
         return

@@ -186,6 +186,8 @@ pub struct Counts {
     pub compactions: Histogram,
     /// When the last compaction's physical work ended, in Unix seconds; 0 before the first.
     pub compacted_at: Gauge,
+    /// 1 if the member started although its data is older than it was.
+    pub rollback_accepted: Gauge,
     /// Watch streams.
     pub watch_streams: Gauge,
     /// Watchers of all streams.
@@ -213,6 +215,7 @@ impl Default for Counts {
             lease_lives: Histogram::new(LEASE_SECONDS),
             compactions: Histogram::new(COMPACTION_MILLIS),
             compacted_at: Gauge::default(),
+            rollback_accepted: Gauge::default(),
             watch_streams: Gauge::default(),
             watchers: Gauge::default(),
             watchers_behind: Gauge::default(),

@@ -122,8 +122,12 @@ pub fn start(
     for why in machine.passed_over() {
         tracing::warn!(why, "passed over the index of a segment, and read the segment instead");
     }
-    let (mut writer, reader, recovered) = open_log(&settings, dir)?;
-    let mark = open_mark(&settings, dir, &recovered)?;
+    let counts = Arc::new(Counts::default());
+    let log = find_log(&settings, dir, &counts)?;
+    let recovered = log.recovered();
+    let mark = open_mark(&settings, dir, &recovered, &counts)?;
+    let (mut writer, reader) = log.go_on()?;
+    tell_of_torn_tail(&recovered);
     let mut hard_state = recovered.hard_state;
     if machine.applied().0 > recovered.last {
         hard_state = begin_log_after(machine.applied(), hard_state, &mut writer)?;
@@ -149,7 +153,7 @@ pub fn start(
         Box::new(move || random.number()),
     )?;
     let log = Durable { writer, mark };
-    let member = run(&settings, env, dir, machine, conf_state, consensus, log, on_failure);
+    let member = run(&settings, env, dir, machine, conf_state, consensus, log, counts, on_failure);
     if let Err(failure) = name(&member, &settings).and_then(|name| Ok(announce(&member, &settings, name)?)) {
         member.stop();
         return Err(failure);
@@ -166,21 +170,25 @@ struct Durable {
     mark: Option<FreshnessMark>,
 }
 
-/// Opens the log; where older data is accepted, also one that ends early, as in a copy that was made while a member wrote.
-fn open_log(settings: &Settings, dir: &DataDir) -> Result<(LogWriter, LogReader, Recovered), Failure> {
-    let opened = match (Log::open(dir, settings.log), settings.rollback) {
+/// Finds the log; where older data is accepted, also one that ends early, as in a copy that was made while a member wrote.
+fn find_log(settings: &Settings, dir: &DataDir, counts: &Counts) -> Result<Log, Failure> {
+    match (Log::find(dir, settings.log), settings.rollback) {
         (Err(damage @ storage::Error::Damaged { .. }), Rollback::Report) => {
-            let opened = Log::open_copy(dir, settings.log)?;
+            let found = Log::find_in_copy(dir, settings.log)?;
+            counts.rollback_accepted.set(1);
             tracing::warn!(
                 %damage,
                 hint = "if the directory is no copy of a running member's, put a backup back",
                 "the log ends early: going on without what came later"
             );
-            return Ok(opened);
+            Ok(found)
         }
-        (opened, _) => opened?,
-    };
-    if let Some(torn) = &opened.2.torn_tail {
+        (found, _) => Ok(found?),
+    }
+}
+
+fn tell_of_torn_tail(recovered: &Recovered) {
+    if let Some(torn) = &recovered.torn_tail {
         tracing::warn!(
             file = %torn.path.display(),
             position = torn.position,
@@ -189,14 +197,14 @@ fn open_log(settings: &Settings, dir: &DataDir) -> Result<(LogWriter, LogReader,
             "cut the torn end of the log"
         );
     }
-    Ok(opened)
 }
 
-/// Opens the mark and holds the data against it.
+/// Opens the mark and holds the data against it, before the log goes on: its new segment would make the data newer than it is.
 fn open_mark(
     settings: &Settings,
     dir: &DataDir,
     recovered: &Recovered,
+    counts: &Counts,
 ) -> Result<Option<FreshnessMark>, Failure> {
     let Some(path) = settings.mark.clone() else { return Ok(None) };
     let (mark, freshness) = FreshnessMark::open(dir, recovered, path)?;
@@ -209,9 +217,11 @@ fn open_mark(
             return Err(Failure::RolledBack);
         }
         Freshness::RolledBack { marked, found } => {
+            counts.rollback_accepted.set(1);
             tracing::warn!(
                 ?marked,
                 ?found,
+                hint = "nothing to do if you put this copy back; else find out who did, and put the newest one back",
                 "the data is older than it was: a copy was put back, or its end is lost"
             );
         }
@@ -295,6 +305,7 @@ fn run(
     conf_state: ConfState,
     consensus: Consensus<LogReader>,
     log: Durable,
+    counts: Arc<Counts>,
     on_failure: Box<dyn Fn(Failure) + Send + Sync>,
 ) -> Member {
     let inputs = Arc::new(Inbox::new(PROPOSALS_WAITING_MAX));
@@ -306,7 +317,6 @@ fn run(
     let reader = machine.reader();
     let hub = HubState::new(reader.clone(), millis(settings.progress_interval));
     let applied = machine.applied().0;
-    let counts = Arc::new(Counts::default());
     let shared = Arc::new(Shared {
         cluster: dir.identity().cluster,
         member: dir.identity().member,

@@ -32,6 +32,12 @@ pub struct KeyringHead {
 }
 
 impl KeyringHead {
+    /// The key that is named first.
+    #[must_use]
+    pub fn first_key(&self) -> KeyId {
+        self.wraps.first().map_or(KeyId([0; 8]), |(_, id)| *id)
+    }
+
     /// Reads the clear part.
     ///
     /// # Errors

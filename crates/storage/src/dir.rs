@@ -84,8 +84,7 @@ impl DataDir {
         let names = disk.list(path)?;
         if names.iter().any(|name| name == names::KEYRING) {
             let head = read_head(disk, path)?.0;
-            let key = head.wraps.first().map_or(KeyId([0; 8]), |(_, id)| *id);
-            return Ok(Found::Ours { identity: head.identity, key });
+            return Ok(Found::Ours { identity: head.identity, key: head.first_key() });
         }
         if names.iter().any(|name| name == "member") {
             return Err(Error::EtcdData { path: path.to_owned() });

@@ -12,7 +12,7 @@ use crate::codec::{Input, Unreadable};
 use crate::dir::Dir;
 use crate::{DataDir, Error, LogPosition, Recovered};
 use env::{DiskError, Monotonic};
-use seal::{HEADER_BYTES, Identity, Purpose, SegmentHeader};
+use seal::{HEADER_BYTES, Identity, KeyId, Purpose, SegmentHeader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,10 +59,11 @@ pub struct FreshnessMark {
 }
 
 impl FreshnessMark {
-    /// The name of a member's mark.
+    /// The name of the mark of a member whose keyring names `key` first. Ids of members follow from settings where `etcd` is
+    /// asked to found a cluster, and keys of several members may lie in one directory: together they are one member's.
     #[must_use]
-    pub fn file_name(identity: Identity) -> String {
-        format!("strongroom-{}.mark", identity.member)
+    pub fn file_name(identity: Identity, key: KeyId) -> String {
+        format!("strongroom-{}-{key}.mark", identity.member)
     }
 
     /// Reads the mark at `path` and compares it with what was found in `dir`.

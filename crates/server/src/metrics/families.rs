@@ -197,6 +197,12 @@ fn own(m: &Metrics, text: &mut Text) {
     text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
     let name = "strongroom_requests_refused_total";
     text.counter(name, "Requests refused for how their connection was made.", &m.requests_refused);
+    let name = "strongroom_rollback_accepted";
+    text.gauge(
+        name,
+        "Whether this member started although its data is older than it was: a copy put back, or a lost end.",
+        &m.member.rollback_accepted,
+    );
     let name = "strongroom_scrub_bytes_total";
     text.counter(name, "Bytes read to check the stored data while the member runs.", &m.scrub_bytes);
     let name = "strongroom_scrub_damage";

@@ -6,7 +6,7 @@ use crate::config::{Bootstrap, Config, Personality, identity};
 use env::{Env, Kind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use storage::{DataDir, Found, FreshnessMark, Identity, KeyFile, KeyId, Keys};
+use storage::{DataDir, Found, FreshnessMark, Identity, KeyFile, KeyId, KeyProvider, Keys};
 
 use super::Failure;
 
@@ -38,8 +38,9 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     let peer_urls = config.advertised.peer_urls.clone();
     if let Found::Ours { key, .. } = DataDir::inspect(env, &config.data_dir)? {
         let dir = DataDir::open(env, &config.data_dir, None, Keys::Files(&places.candidates))?;
-        let mark = places.create_in.join(FreshnessMark::file_name(dir.identity()));
+        let name = FreshnessMark::file_name(dir.identity(), key);
         let key = place_of_key(key, &places.candidates, env);
+        let mark = key.as_deref().and_then(Path::parent).unwrap_or(&places.create_in).join(name);
         return Ok(Data { dir, key, is_new: false, key_is_inside: false, mark, peer_urls });
     }
     let bootstrap =
@@ -53,20 +54,9 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     make_dir(&places.create_in, env)?;
     let key = KeyFile::create(&*env.disk, &places.create_in, &*env.random).map_err(storage::Error::from)?;
     let dir = DataDir::create(env, &config.data_dir, identity, &key)?;
-    let mark = places.create_in.join(FreshnessMark::file_name(identity));
-    forget(&mark, env)?;
+    let mark = places.create_in.join(FreshnessMark::file_name(identity, key.key_id()));
     let key = Some(key.path().to_owned());
     Ok(Data { dir, key, is_new: true, key_is_inside: places.is_inside_data, mark, peer_urls })
-}
-
-/// Data that was made just now has no past: as `etcd`, whose ids follow from its settings, a member that begins anew would
-/// else find the mark of its former life and warn of a rollback that cannot be noticed.
-fn forget(mark: &Path, env: &Env) -> Result<(), Failure> {
-    if env.disk.stat(mark).map_err(storage::Error::from)?.is_some() {
-        env.disk.remove(mark).map_err(storage::Error::from)?;
-        tracing::info!(mark = %mark.display(), "removed the freshness mark of earlier data");
-    }
-    Ok(())
 }
 
 /// Where the key lies that opened the data: the first place that has it, as when it was looked for.

@@ -24,11 +24,13 @@ pub use read::LogReader;
 pub use recover::TornTail;
 pub use write::{LogBatch, LogWriter};
 
-use recover::Gaps;
 pub(crate) use recover::begins;
+use recover::{Found, Gaps};
 
+use crate::dir::Dir;
 use crate::{DataDir, Error};
 use consensus::HardState;
+use std::sync::Arc;
 use types::LogIndex;
 use types::limits::{LOG_SEGMENT_BYTES, LOG_TAIL_BYTES};
 
@@ -72,34 +74,35 @@ pub struct Recovered {
     pub torn_tail: Option<TornTail>,
 }
 
-/// The log of a data directory.
+/// The log of a data directory as it was found. Nothing is changed before [`Log::go_on`], so that a start which is refused for
+/// what the log holds is refused again and again.
 #[derive(Debug)]
-pub struct Log;
+pub struct Log {
+    dir: Arc<Dir>,
+    options: LogOptions,
+    found: Found,
+}
 
 impl Log {
-    /// Opens the log of a data directory and begins a new segment in it.
+    /// Reads the log of a data directory.
     ///
     /// # Errors
-    /// Damage, a log that begins after the store's end, no space, the disk's failure.
-    pub fn open(dir: &DataDir, options: LogOptions) -> Result<(LogWriter, LogReader, Recovered), Error> {
-        Self::open_with(dir, options, Gaps::AreDamage)
+    /// Damage, a log that begins after the store's end, the disk's failure.
+    pub fn find(dir: &DataDir, options: LogOptions) -> Result<Self, Error> {
+        Self::find_with(dir, options, Gaps::AreDamage)
     }
 
     /// The same for a directory that may be a copy, made while the log was written: where bytes are missing (not changed)
-    /// although more follows, the log ends; [`Recovered::torn_tail`] says where, and what follows is deleted. In a
+    /// although more follows, the log ends; [`Recovered::torn_tail`] says where, and [`Log::go_on`] deletes what follows. In a
     /// directory that is no copy, what follows was acknowledged.
     ///
     /// # Errors
-    /// As [`Log::open`].
-    pub fn open_copy(dir: &DataDir, options: LogOptions) -> Result<(LogWriter, LogReader, Recovered), Error> {
-        Self::open_with(dir, options, Gaps::EndTheLog)
+    /// As [`Log::find`].
+    pub fn find_in_copy(dir: &DataDir, options: LogOptions) -> Result<Self, Error> {
+        Self::find_with(dir, options, Gaps::EndTheLog)
     }
 
-    fn open_with(
-        dir: &DataDir,
-        options: LogOptions,
-        gaps: Gaps,
-    ) -> Result<(LogWriter, LogReader, Recovered), Error> {
+    fn find_with(dir: &DataDir, options: LogOptions, gaps: Gaps) -> Result<Self, Error> {
         let found = recover::recover(&dir.dir, options.tail_bytes, gaps)?;
         let consistent = dir.chosen.manifest.checkpoint.consistent_index;
         if found.base.0 > consistent {
@@ -109,8 +112,31 @@ impl Log {
             );
             return Err(Error::Inconsistent { path: dir.dir.path.clone(), why });
         }
-        let recovered = found.summary();
-        let (writer, reader) = LogWriter::go_on(dir.dir.clone(), options, found)?;
+        Ok(Self { dir: dir.dir.clone(), options, found })
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn recovered(&self) -> Recovered {
+        self.found.summary()
+    }
+
+    /// Begins a new segment and goes on.
+    ///
+    /// # Errors
+    /// No space, the disk's failure.
+    pub fn go_on(self) -> Result<(LogWriter, LogReader), Error> {
+        LogWriter::go_on(self.dir, self.options, self.found)
+    }
+
+    /// Finds the log and goes on, whatever it holds.
+    ///
+    /// # Errors
+    /// As [`Log::find`] and [`Log::go_on`].
+    pub fn open(dir: &DataDir, options: LogOptions) -> Result<(LogWriter, LogReader, Recovered), Error> {
+        let log = Self::find(dir, options)?;
+        let recovered = log.recovered();
+        let (writer, reader) = log.go_on()?;
         Ok((writer, reader, recovered))
     }
 }

@@ -3,19 +3,18 @@
 use super::finding::{Part, note};
 use super::{Check, Halt, MarkSays};
 use crate::LogPosition;
-use crate::freshness::{self, FreshnessMark, Mark};
+use crate::freshness::{self, Mark};
 use std::path::PathBuf;
 
-/// Looks for the member's mark in `places` and holds the data against it.
+/// Looks for the member's mark at these paths and holds the data against the first that is there.
 pub(super) fn check(
     check: &mut Check<'_>,
-    places: impl Iterator<Item = PathBuf>,
+    mut marks: impl Iterator<Item = PathBuf>,
     generation: u64,
     position: LogPosition,
 ) -> Result<(), Halt> {
-    let name = FreshnessMark::file_name(check.dir.keyring.identity());
     let is_there = |path: &PathBuf| matches!(check.dir.env.disk.stat(path), Ok(Some(_)));
-    let Some(path) = places.map(|place| place.join(&name)).find(is_there) else { return Ok(()) };
+    let Some(path) = marks.find(is_there) else { return Ok(()) };
     check.enters(&path);
     match freshness::read(check.dir, &path)? {
         None => {}

@@ -21,7 +21,7 @@ mod sweep;
 pub use finding::{Finding, Severity};
 
 use crate::dir::{self, Dir};
-use crate::{DataDir, Error, Found, names};
+use crate::{DataDir, Error, Found, FreshnessMark, names};
 use env::{Env, Kind};
 use finding::{Part, note};
 use seal::{Identity, Keyring};
@@ -215,7 +215,9 @@ pub fn verify(
     tally.identity = Some(dir.keyring.identity());
     let mut check = Check { dir: &dir, observer, mode: Mode::Offline, chunk: CHUNK_BYTES, tally };
     let beside = key.path().parent().map(Path::to_owned);
-    let outcome = offline(&mut check, beside.into_iter().chain(places.iter().cloned()));
+    let name = FreshnessMark::file_name(head.identity, head.first_key());
+    let marks = beside.iter().chain(places).map(|place| place.join(&name));
+    let outcome = offline(&mut check, marks);
     check.tally.ended(outcome)
 }
 

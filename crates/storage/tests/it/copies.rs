@@ -80,7 +80,10 @@ fn a_gap_ends_the_log_of_a_copy_and_a_change_never_does() {
         copy.env.disk.open(&path).unwrap().write_at(bytes, at).unwrap();
         let strict = copy.live().map(|life| life.recovered.last).map_err(|error| error.to_string());
         let dir = copy.open_dir().unwrap();
-        let as_copy = Log::open_copy(&dir, LOG).map(|(.., recovered)| recovered);
+        let as_copy = Log::find_in_copy(&dir, LOG).and_then(|log| {
+            let recovered = log.recovered();
+            log.go_on().map(|_| recovered)
+        });
         drop(dir);
         let again = copy.live().map(|life| life.recovered.last);
         (strict, as_copy, again)

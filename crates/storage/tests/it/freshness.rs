@@ -1,19 +1,15 @@
 //! The freshness mark tells what the data directory cannot: that it is older than it was.
 
-use crate::world::{DATA, KEYS, Life, US, World, checkpoint, entry};
+use crate::world::{DATA, Life, World, checkpoint, entry};
 use env::sim::SimClock;
 use env::{Clock, Env};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::{Freshness, FreshnessMark, LogBatch, LogPosition, Mark};
 
-fn path() -> PathBuf {
-    Path::new(KEYS).join(FreshnessMark::file_name(US))
-}
-
-fn opened(life: &Life) -> (FreshnessMark, Freshness) {
-    FreshnessMark::open(&life.dir, &life.recovered, path()).unwrap()
+fn opened(world: &World, life: &Life) -> (FreshnessMark, Freshness) {
+    FreshnessMark::open(&life.dir, &life.recovered, world.mark()).unwrap()
 }
 
 /// Writes an entry and a checkpoint, and notes how far that is.
@@ -39,7 +35,7 @@ fn an_untouched_directory_is_fresh() {
     let (world, clock) = world();
     for index in 1..=30 {
         let mut life = world.live().unwrap();
-        let (mut mark, freshness) = opened(&life);
+        let (mut mark, freshness) = opened(&world, &life);
         let is_expected = match freshness {
             Freshness::Fresh => true,
             Freshness::Unmarked | Freshness::Unreadable(_) => true,
@@ -58,19 +54,20 @@ fn an_untouched_directory_is_fresh() {
 fn an_old_copy_is_found() {
     let (world, clock) = world();
     let mut life = world.live().unwrap();
-    let (mut mark, freshness) = opened(&life);
+    let (mut mark, freshness) = opened(&world, &life);
     assert_eq!(freshness, Freshness::Unmarked);
     assert!(go_on(&mut life, &mut mark, 1));
     let old: Vec<_> = world.disk.files().into_iter().filter(|(path, _)| path.starts_with(DATA)).collect();
     clock.advance(Duration::from_secs(2));
     assert!(go_on(&mut life, &mut mark, 2));
     drop((life, mark));
-    assert_eq!(opened(&world.copy(1).live().unwrap()).1, Freshness::Fresh);
+    let copy = world.copy(1);
+    assert_eq!(opened(&copy, &copy.live().unwrap()).1, Freshness::Fresh);
     for path in world.disk.files().keys().filter(|path| path.starts_with(DATA)) {
         world.env.disk.remove(path).unwrap();
     }
     old.iter().for_each(|(path, bytes)| world.env.disk.replace(path, bytes).unwrap());
-    let (_, freshness) = opened(&world.live().unwrap());
+    let (_, freshness) = opened(&world, &world.live().unwrap());
     assert!(matches!(freshness, Freshness::RolledBack { .. }), "{freshness:?}");
 }
 
@@ -79,7 +76,7 @@ fn an_old_copy_is_found() {
 fn a_lost_tail_is_found() {
     let (world, clock) = world();
     let mut life = world.live().unwrap();
-    let (mut mark, _) = opened(&life);
+    let (mut mark, _) = opened(&world, &life);
     go_on(&mut life, &mut mark, 1);
     let before = life.writer.synced_position();
     clock.advance(Duration::from_secs(2));
@@ -90,7 +87,7 @@ fn a_lost_tail_is_found() {
     file.write_at(&vec![0; (after.offset - before.offset) as usize], before.offset).unwrap();
     let life = world.live().unwrap();
     assert_eq!(life.recovered.last.0, 1, "storage alone cannot tell");
-    let Freshness::RolledBack { marked, found } = opened(&life).1 else { panic!() };
+    let Freshness::RolledBack { marked, found } = opened(&world, &life).1 else { panic!() };
     assert_eq!((marked.position, found.position), (after, before));
     assert_eq!(marked.generation, found.generation);
 }
@@ -100,7 +97,7 @@ fn a_lost_tail_is_found() {
 fn a_mark_is_written_once_a_second() {
     let (world, clock) = world();
     let life = world.live().unwrap();
-    let (mut mark, _) = opened(&life);
+    let (mut mark, _) = opened(&world, &life);
     let mut note =
         |offset| mark.note(Mark { generation: 1, position: LogPosition { segment: 1, offset } }).unwrap();
     assert!(note(1));
@@ -118,17 +115,17 @@ fn a_mark_is_written_once_a_second() {
 fn a_changed_mark_is_unreadable() {
     let (world, _) = world();
     let mut life = world.live().unwrap();
-    let (mut mark, _) = opened(&life);
+    let (mut mark, _) = opened(&world, &life);
     go_on(&mut life, &mut mark, 1);
-    let bytes = world.disk.files()[&path()].clone();
+    let bytes = world.disk.files()[&world.mark()].clone();
     for (at, byte) in bytes.iter().enumerate() {
-        let file = world.env.disk.open(&path()).unwrap();
+        let file = world.env.disk.open(&world.mark()).unwrap();
         file.write_at(&[byte ^ 1], at as u64).unwrap();
-        assert!(matches!(opened(&life).1, Freshness::Unreadable(_)), "byte {at}");
+        assert!(matches!(opened(&world, &life).1, Freshness::Unreadable(_)), "byte {at}");
         file.write_at(&[*byte], at as u64).unwrap();
     }
     for len in 0..bytes.len() {
-        world.env.disk.replace(&path(), &bytes[..len]).unwrap();
-        assert!(matches!(opened(&life).1, Freshness::Unreadable(_)), "cut to {len}");
+        world.env.disk.replace(&world.mark(), &bytes[..len]).unwrap();
+        assert!(matches!(opened(&world, &life).1, Freshness::Unreadable(_)), "cut to {len}");
     }
 }

@@ -83,8 +83,7 @@ fn history() -> (World, Versions) {
     let mut index = 0;
     for life in 1..=3u64 {
         let mut open = world.live().unwrap();
-        let mark = Path::new(KEYS).join(FreshnessMark::file_name(US));
-        let (mut mark, _) = FreshnessMark::open(&open.dir, &open.recovered, mark).unwrap();
+        let (mut mark, _) = FreshnessMark::open(&open.dir, &open.recovered, world.mark()).unwrap();
         let mut generation = life * 2 - 1;
         for step in 1..=3 {
             index += 1;
@@ -259,7 +258,7 @@ fn a_whole_older_directory_is_found_by_the_mark() {
         assert_eq!(verified.unwrap().mark, MarkSays::Older, "moment {moment}");
         assert_eq!(told.damage().count(), 1, "{:#?}", told.findings);
         // A copy beside another key's mark, or none, cannot be told.
-        copy.env.disk.remove(&Path::new(KEYS).join(FreshnessMark::file_name(US))).unwrap();
+        copy.env.disk.remove(&copy.mark()).unwrap();
         let (verified, told) = look(&copy);
         assert_eq!(verified.unwrap().damaged, 0, "{:#?}", told.findings);
     }

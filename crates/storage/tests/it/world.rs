@@ -6,8 +6,8 @@ use env::Env;
 use env::sim::SimDisk;
 use std::path::{Path, PathBuf};
 use storage::{
-    Checkpoint, DataDir, Error, Found, Identity, KeyFile, Keys, Log, LogOptions, LogReader, LogWriter,
-    RecordKind, Recovered, Store, StoreOptions,
+    Checkpoint, DataDir, Error, Found, FreshnessMark, Identity, KeyFile, KeyProvider, Keys, Log, LogOptions,
+    LogReader, LogWriter, RecordKind, Recovered, Store, StoreOptions,
 };
 use types::{ClusterId, LogIndex, MemberId, Term};
 
@@ -52,6 +52,11 @@ impl World {
         let names = self.env.disk.list(Path::new(KEYS)).unwrap();
         let name = names.iter().find(|name| name.ends_with(".key")).unwrap();
         KeyFile::open(&*self.env.disk, &Path::new(KEYS).join(name)).unwrap()
+    }
+
+    /// Where the member's mark lies.
+    pub(crate) fn mark(&self) -> PathBuf {
+        Path::new(KEYS).join(FreshnessMark::file_name(US, self.key().key_id()))
     }
 
     pub(crate) fn create(&self) -> Result<DataDir, Error> {

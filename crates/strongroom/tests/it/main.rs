@@ -6,6 +6,7 @@ mod memory;
 mod naming;
 mod options;
 mod place;
+mod rollback;
 mod scrub;
 mod torn;
 mod verify;

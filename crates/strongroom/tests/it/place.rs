@@ -1,5 +1,7 @@
 //! A place of its own for a member, and the binary run in it.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -70,9 +72,9 @@ impl Place {
         running
     }
 
-    /// Starts a member of the drop-in and waits until it serves. Its ids follow from its settings, so they are the same
-    /// at each start.
-    pub(crate) fn up_as_etcd(&self) -> Running {
+    /// Starts a member of the drop-in, with these variables too, and waits until it serves. Its ids follow from its settings,
+    /// so they are the same wherever its data lies.
+    pub(crate) fn up_as_etcd(&self, variables: &[(&str, PathBuf)]) -> Running {
         let called = self.path("etcd");
         if !called.exists() {
             std::os::unix::fs::symlink(BINARY, &called).unwrap();
@@ -80,7 +82,8 @@ impl Place {
         let clients = format!("unix://{}", self.path("clients").display());
         let log = std::fs::File::create(self.path("up.log")).unwrap();
         let mut etcd = Command::new(called);
-        etcd.env_clear().arg("--data-dir").arg(self.path("data"));
+        etcd.env_clear().env("ETCD_DATA_DIR", self.path("data"));
+        etcd.envs(variables.iter().map(|(name, value)| (name, value)));
         etcd.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
         let child = etcd.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let mut running = Running(child);
@@ -104,6 +107,16 @@ impl Place {
     /// What the member said.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("up.log")).unwrap_or_default()
+    }
+
+    /// One family's value in a scrape of the socket of that name.
+    pub(crate) fn scraped(&self, socket: &str, name: &str) -> f64 {
+        let mut stream = UnixStream::connect(self.path(socket)).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).trim().parse().unwrap()
     }
 
     pub(crate) fn put(&self, key: &str, value: &str) {

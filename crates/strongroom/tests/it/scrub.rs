@@ -2,19 +2,7 @@
 
 use crate::place::Place;
 use std::fs;
-use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
-
-/// One family's value in a scrape.
-fn scraped(place: &Place, name: &str) -> f64 {
-    let mut stream = UnixStream::connect(place.path("metrics")).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {name} in {text}")).trim().parse().unwrap()
-}
 
 /// A place with data of one life, and the flags to look at its metrics with.
 fn made() -> (Place, String) {
@@ -37,10 +25,10 @@ fn a_round_over_whole_data_is_told() {
     let (place, metrics) = made();
     let running = place.up(&[&metrics]);
     until_said(&place, "checked the stored data");
-    assert_eq!(scraped(&place, "strongroom_scrub_rounds_total"), 1.0);
-    assert_eq!(scraped(&place, "strongroom_scrub_damage"), 0.0);
-    assert!(scraped(&place, "strongroom_scrub_bytes_total") > 500.0);
-    assert!(scraped(&place, "strongroom_scrub_ended_seconds") > 1.7e9);
+    assert_eq!(place.scraped("metrics", "strongroom_scrub_rounds_total"), 1.0);
+    assert_eq!(place.scraped("metrics", "strongroom_scrub_damage"), 0.0);
+    assert!(place.scraped("metrics", "strongroom_scrub_bytes_total") > 500.0);
+    assert!(place.scraped("metrics", "strongroom_scrub_ended_seconds") > 1.7e9);
     assert!(!place.log().contains("is damaged"), "{}", place.log());
     running.stop();
 }
@@ -64,7 +52,7 @@ fn damage_is_told_while_the_member_runs() {
         line.contains(older.to_str().unwrap()) && line.contains("hint") && line.contains("error"),
         "{line}"
     );
-    assert_eq!(scraped(&place, "strongroom_scrub_damage"), 1.0);
+    assert_eq!(place.scraped("metrics", "strongroom_scrub_damage"), 1.0);
     place.put("key", "another value");
     running.stop();
 }
@@ -75,6 +63,6 @@ fn the_check_can_be_turned_off() {
     let (place, metrics) = made();
     let running = place.up(&[&metrics, "--scrub-rate=0"]);
     assert!(place.log().contains("is not checked while the member runs"), "{}", place.log());
-    assert_eq!(scraped(&place, "strongroom_scrub_bytes_total"), 0.0);
+    assert_eq!(place.scraped("metrics", "strongroom_scrub_bytes_total"), 0.0);
     running.stop();
 }
