@@ -26,11 +26,28 @@ CLIENT_SECONDS_MAX = SECONDS_MAX + 0.5
 
 def clients(checks, binary, server, directory):
     """Clients with the wrong certificate, at a member with its own authority."""
+    root, admin, admin_key = (os.path.join(server.pki_dir, n) for n in ("root.crt", "administrator.crt", "administrator.key"))
+    issuer = Issuer(os.path.join(directory, "own"), os.path.join(server.pki_dir, "clients.crt"), os.path.join(server.pki_dir, "clients.key"))
+    stranger = Issuer(os.path.join(directory, "stranger"))
+    mistaken(checks, "strongroom", binary, server, server.endpoint, root, issuer, stranger, directory)
+    untrusting(checks, binary, server, directory, stranger, (admin, admin_key))
+
+
+def clients_of_etcd(checks, binary, directory):
+    """The same clients, at an `etcd` with certificates of one CA, as kubeadm starts it."""
+    issuer, stranger = Issuer(os.path.join(directory, "site")), Issuer(os.path.join(directory, "stranger"))
+    certificate, key = issuer.leaf("server", "server", usage="serverAuth", names=("IP:127.0.0.1", "DNS:localhost"))
+    url = "https://127.0.0.1:4443"
+    flags = [f"--listen-client-urls=http://127.0.0.1:4379,{url}", f"--cert-file={certificate}", f"--key-file={key}",
+             "--client-cert-auth", f"--trusted-ca-file={issuer.certificate}"]
+    with Member(binary, directory, *flags, client_port=4379, peer_port=4380) as server:
+        mistaken(checks, "etcd", binary, server, url, issuer.certificate, issuer, stranger, directory)
+
+
+def mistaken(checks, personality, binary, server, endpoint, root, issuer, stranger, directory):
+    """Clients without a certificate that the member takes."""
     # The log holds at most so many lines about rejected connections in a second; cases before this one may have used them up.
     time.sleep(1.1)
-    root, admin, admin_key = (os.path.join(server.pki_dir, n) for n in ("root.crt", "administrator.crt", "administrator.key"))
-    stranger = Issuer(os.path.join(directory, "stranger"))
-    issuer = Issuer(os.path.join(directory, "own"), os.path.join(server.pki_dir, "clients.crt"), os.path.join(server.pki_dir, "clients.key"))
     good = issuer.leaf("good", "root", chain=True)
     cases = (
         ("no client certificate", None, "(?i)certificate", r"--cert\b", "client didn't provide a certificate"),
@@ -60,7 +77,7 @@ def clients(checks, binary, server, directory):
     for name, pair, cause, step, logged in cases:
         identity = [] if pair is None else ["--cert", pair[0], "--key", pair[1]]
         for client, command in (
-            ("etcdctl", [tool("etcdctl"), "--endpoints", server.endpoint, "--cacert", root, *identity, "get", "a"]),
+            ("etcdctl", [tool("etcdctl"), "--endpoints", endpoint, "--cacert", root, *identity, "get", "a"]),
             (
                 "curl",
                 [
@@ -74,31 +91,30 @@ def clients(checks, binary, server, directory):
                     *identity,
                     "--write-out",
                     "\nstatus=%{http_code}\n",
-                    f"{server.endpoint}/version",
+                    f"{endpoint}/version",
                 ],
             ),
-            ("strongroom", [binary, "--endpoints", server.endpoint, "--cacert", root, *identity, "get", "a"]),
+            ("strongroom", [binary, "--endpoints", endpoint, "--cacert", root, *identity, "get", "a"]),
         ):
             before = os.path.getsize(server.log_path)
             # Without a certificate ours would take the made one from its profile; a home without a profile has none.
             code, text, seconds = run(command, os.path.join(directory, "no-profile"), within=8)
             failed = code != 0 or re.search(r"status=4\d\d", text)
             checks.all(
-                f"{name}, {client}",
+                f"{personality}: {name}, {client}",
                 f"an answer in under a second that names /{cause}/ and /{step}/",
                 None if failed else f"it was let in: {text[-300:]}",
                 None if seconds < CLIENT_SECONDS_MAX else f"took {seconds:.1f} s: {text[-600:]}",
                 unlike(text, cause, step) if seconds < CLIENT_SECONDS_MAX else None,
                 seconds=seconds,
             )
-        checks.all(f"{name}, the server's log", "a line with the cause and a hint", logged_within(server, before, logged))
+        checks.all(f"{personality}: {name}, the server's log", "a line with the cause and a hint", logged_within(server, before, logged))
     code, text, _ = run(
-        [tool("etcdctl"), "--endpoints", server.endpoint, "--cacert", root, "--cert", good[0], "--key", good[1], "get", "a"], directory, within=8
+        [tool("etcdctl"), "--endpoints", endpoint, "--cacert", root, "--cert", good[0], "--key", good[1], "get", "a"], directory, within=8
     )
     checks.all(
-        "certificate of the member's own client issuer", "let in, so that the cases above mean something", None if code == 0 else text[-500:]
+        f"{personality}: certificate of the clients' issuer", "let in, so that the cases above mean something", None if code == 0 else text[-500:]
     )
-    untrusting(checks, binary, server, directory, stranger, (admin, admin_key))
 
 
 def logged_within(server, before, pattern, seconds=1.0):

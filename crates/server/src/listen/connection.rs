@@ -82,9 +82,9 @@ pub(super) async fn serve(
                 http(stream, connection, &shared, phase).await;
             }
         }
-        (Security::Tls(_), _) => {
+        (Security::Tls(tls), _) => {
             handshaken();
-            clear_on_tls(stream, opening, &peer, &shared).await;
+            clear_on_tls(stream, opening, &facts(&tls.current()), &peer, &shared).await;
         }
         (Security::Clear | Security::DangerouslyClearAnywhere, Opening::Tls) => {
             handshaken();
@@ -155,18 +155,29 @@ async fn handshake(
 }
 
 fn facts(loaded: &Loaded) -> Facts {
-    Facts { names: loaded.names.clone(), dialled: None, client_issuers: loaded.client_issuers.clone() }
+    Facts {
+        names: loaded.names.clone(),
+        dialled: None,
+        client_issuers: loaded.client_issuers.clone(),
+        client_settings: loaded.client_settings,
+    }
 }
 
 /// Answers clear text on a TLS port in the protocol it speaks: nothing of the member is reachable from here.
-async fn clear_on_tls(stream: Prefixed<Socket>, opening: Opening, peer: &str, shared: &Shared) {
-    shared.rejected(peer, &Failure::ClearText(opening), &Facts::default());
+async fn clear_on_tls(
+    stream: Prefixed<Socket>,
+    opening: Opening,
+    facts: &Facts,
+    peer: &str,
+    shared: &Shared,
+) {
+    shared.rejected(peer, &Failure::ClearText(opening), facts);
     match opening {
-        Opening::Http1 => farewell(stream, &sniff::http1_refusal(sniff::CLEAR_ON_TLS)).await,
+        Opening::Http1 => farewell(stream, &sniff::http1_refusal(&sniff::clear_on_tls(facts))).await,
         Opening::Http2 => {
             // A code that clients do not retry.
             let code = tonic::Code::FailedPrecondition;
-            refuse(stream, code, sniff::CLEAR_GRPC_ON_TLS.to_owned(), shared).await;
+            refuse(stream, code, sniff::clear_grpc_on_tls(facts), shared).await;
         }
         Opening::Tls | Opening::Unknown | Opening::Undecided => {
             farewell(stream, &sniff::UNEXPECTED_MESSAGE).await

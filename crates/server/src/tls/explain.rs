@@ -97,6 +97,15 @@ pub struct Facts {
     pub dialled: Option<String>,
     /// Who issues clients' certificates.
     pub client_issuers: Vec<String>,
+    /// What to run on the member's machine for a client's settings that work.
+    pub client_settings: Option<&'static str>,
+}
+
+impl Facts {
+    /// The last way out, at the end of a sentence or a list.
+    pub(super) fn or_run(&self) -> String {
+        self.client_settings.map_or_else(String::new, |command| format!("; or, on its machine, {command}"))
+    }
 }
 
 /// The two texts of a failed handshake.
@@ -118,9 +127,11 @@ pub fn explain(failure: &Failure, facts: &Facts) -> Explanation {
 #[must_use]
 pub fn refusal(failure: &Failure, facts: &Facts) -> String {
     if *failure == Failure::NoCertificate {
-        return "no client certificate: this member lets in only clients that show one; give the client --cert and --key \
-                (etcdctl, curl), or run eval \"$(strongroom env)\" on this machine"
-            .to_owned();
+        return format!(
+            "no client certificate: this member lets in only clients that show one; give the client --cert and --key \
+             (etcdctl, curl){}",
+            facts.or_run()
+        );
     }
     let Explanation { cause, hint } = explain(failure, facts);
     format!("client certificate refused: {}: {hint}", cause.trim_start_matches("tls: "))
@@ -154,7 +165,8 @@ fn cause(failure: &Failure) -> String {
 fn hint(failure: &Failure, facts: &Facts) -> String {
     match failure {
         Failure::NoCertificate => format!(
-            "give the client a certificate and its key (etcdctl: --cert and --key; or eval \"$(strongroom env)\"){}",
+            "give the client a certificate and its key (etcdctl: --cert and --key{}){}",
+            facts.or_run(),
             issuers(facts)
         ),
         Failure::UnknownIssuer => format!(
@@ -243,6 +255,7 @@ mod tests {
             names: vec!["localhost".into(), "127.0.0.1".into()],
             dialled: Some("db.example".into()),
             client_issuers: vec!["CN=clients".into()],
+            client_settings: Some("eval x"),
         };
         for failure in [
             Failure::NoCertificate,

@@ -120,6 +120,8 @@ pub struct Loaded {
     pub client_issuers: Vec<String>,
     /// When the serving certificate ends, Unix seconds.
     pub not_after: i64,
+    /// As in the settings.
+    pub(crate) client_settings: Option<&'static str>,
 }
 
 impl Loaded {
@@ -215,6 +217,7 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
         names: about.names,
         client_issuers,
         not_after: about.not_after,
+        client_settings: settings.client_settings,
     })
 }
 

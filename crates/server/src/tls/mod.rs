@@ -40,9 +40,10 @@ pub enum Clients {
     #[default]
     Anyone,
     /// A certificate; who shows none or a wrong one gets through the handshake, and as answer to each request what is
-    /// wrong and how to mend it. Nothing else of the member can be reached so.
+    /// wrong and how to mend it. Nothing else of the member can be reached so. A revoked one is nobody's mistake: with it
+    /// the handshake fails.
     Explained,
-    /// A certificate; the handshake fails without, as in etcd.
+    /// A certificate; the handshake fails without. For members among each other, who have nobody to explain it to.
     Required,
 }
 
@@ -78,6 +79,8 @@ pub struct Settings {
     pub max_version: Version,
     /// TLS 1.2 suites by their registered names; none means the good ones.
     pub cipher_suites: Vec<String>,
+    /// What to run on this machine for a client's settings that work, where there is such a command.
+    pub client_settings: Option<&'static str>,
 }
 
 impl Settings {
@@ -95,6 +98,7 @@ impl Settings {
             min_version: Version::Tls13,
             max_version: Version::Tls13,
             cipher_suites: Vec::new(),
+            client_settings: None,
         }
     }
 }

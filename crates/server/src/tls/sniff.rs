@@ -3,6 +3,8 @@
 //! Pure functions over bytes. A client that speaks clear text to a TLS port, or TLS to a clear one, gets an answer it can
 //! read instead of silence.
 
+use super::Facts;
+
 /// As many bytes as are ever needed to tell: HTTP/2's preface.
 pub const BYTES_MAX: usize = 24;
 
@@ -50,13 +52,25 @@ pub fn opening(bytes: &[u8]) -> Opening {
 pub const UNEXPECTED_MESSAGE: [u8; 7] = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a];
 
 /// The answer to clear HTTP/1 on a TLS port. The first sentence is the one Go's server gives, which people search for.
-pub const CLEAR_ON_TLS: &str = "Client sent an HTTP request to an HTTPS server.\n\
-    This port speaks TLS only. Use https:// in the address and give the client this member's CA \
-    (curl: --cacert; etcdctl: --cacert with an https:// endpoint; or eval \"$(strongroom env)\").\n";
+#[must_use]
+pub fn clear_on_tls(facts: &Facts) -> String {
+    format!(
+        "Client sent an HTTP request to an HTTPS server.\n\
+         This port speaks TLS only. Use https:// in the address and give the client this member's CA \
+         (curl: --cacert; etcdctl: --cacert with an https:// endpoint{}).\n",
+        facts.or_run()
+    )
+}
 
 /// The answer to clear gRPC on a TLS port.
-pub const CLEAR_GRPC_ON_TLS: &str = "clear text sent to a port that speaks TLS only: use an https:// endpoint and give \
-    the client this member's CA (etcdctl: --endpoints=https://... --cacert; or eval \"$(strongroom env)\")";
+#[must_use]
+pub fn clear_grpc_on_tls(facts: &Facts) -> String {
+    format!(
+        "clear text sent to a port that speaks TLS only: use an https:// endpoint and give the client this member's CA \
+         (etcdctl: --endpoints=https://... --cacert{})",
+        facts.or_run()
+    )
+}
 
 /// The answer to TLS on a clear port; clients of Go show its first line.
 pub const TLS_ON_CLEAR: &str = "Client sent a TLS handshake to a port without TLS.\n\

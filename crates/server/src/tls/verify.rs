@@ -4,7 +4,7 @@
 //! The chain is checked by webpki; only the check of names is ours, and it can only refuse. A CRL must be signed by the
 //! issuer it speaks for (etcd accepts unsigned ones); an issuer without a CRL is not held against its certificates.
 
-use super::{Clients, Error, Settings};
+use super::{Clients, Error, Failure, Settings};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
@@ -56,10 +56,10 @@ pub(super) fn verifier(
     }))
 }
 
-/// Lets every certificate through the handshake, so that a client with a wrong one can be told why in words it shows its
-/// user; a TLS alert is all it would get otherwise, and clients of etcd sit on that for five seconds. Proves nothing:
-/// [`super::Loaded::judge`] verifies the chain when the handshake is over, and without that there is no evidence. That the
-/// client holds the certificate's key is still checked here.
+/// Lets every certificate that is not revoked through the handshake, so that a client with a wrong one can be told why in
+/// words it shows its user; a TLS alert is all it would get otherwise, and clients of etcd sit on that for five seconds. Proves
+/// nothing: [`super::Loaded::judge`] verifies the chain when the handshake is over, and without that there is no evidence. That
+/// the client holds the certificate's key is still checked here.
 #[derive(Debug)]
 pub(super) struct Deferring(pub(super) Arc<dyn ClientCertVerifier>);
 
@@ -78,11 +78,14 @@ impl ClientCertVerifier for Deferring {
 
     fn verify_client_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
+        match self.0.verify_client_cert(end_entity, intermediates, now) {
+            Err(error) if Failure::of_tls(&error) == Failure::Revoked => Err(error),
+            _ => Ok(ClientCertVerified::assertion()),
+        }
     }
 
     fn verify_tls12_signature(

@@ -263,7 +263,7 @@ impl Builder<'_, '_> {
         }
         Some(Security::Tls(tls::Settings {
             client_ca: client_ca.map(Source::File),
-            clients: if demands { Clients::Required } else { Clients::Anyone },
+            clients: if demands { Clients::Explained } else { Clients::Anyone },
             crl: self.settings.path(side.crl).map(Source::File),
             allowed_common_names: side
                 .common_names

@@ -188,7 +188,7 @@ fn kubeadms_command_line_is_taken_whole() {
     let metrics = &config.listeners[2];
     assert_eq!((metrics.url.as_str(), &metrics.security), ("http://127.0.0.1:2381", &Security::Clear));
     let Security::Tls(tls) = &config.listeners[1].security else { panic!("no tls") };
-    assert_eq!((tls.clients, tls.min_version), (Clients::Required, Version::Tls12));
+    assert_eq!((tls.clients, tls.min_version), (Clients::Explained, Version::Tls12));
     assert_eq!(config.key_rule.certificates[0].to_str(), Some("/etc/kubernetes/pki/etcd/server.crt"));
     assert!(config.cluster.bootstrap.is_ok());
 }
@@ -472,7 +472,7 @@ fn auto_tls_and_mixed_ports() {
     .unwrap();
     assert_eq!(mixed.listeners.len(), 2, "{:?}", mixed.listeners);
     let Security::ClearOrTls(tls) = &mixed.listeners[0].security else { panic!("not mixed") };
-    assert_eq!(tls.clients, Clients::Required, "a CA demands certificates, flag or not");
+    assert_eq!(tls.clients, Clients::Explained, "a CA demands certificates, flag or not");
     let socket = from_line(
         "+ --listen-client-urls unix:///run/etcd.sock --advertise-client-urls unix:///run/etcd.sock",
     )

@@ -337,6 +337,7 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
         crl: reader.path("tls-client-crl").map(Source::File),
         min_version,
         max_version: Version::Tls13,
+        client_settings: Some("eval \"$(strongroom env)\""),
         ..tls::Settings::new(Source::File(certificate), Source::File(key))
     }
 }
