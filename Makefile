@@ -38,6 +38,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	cargo build --locked -p strongroom -p conformance
 	conformance/etcd/tools.sh
 	conformance/etcdctl/run $(DEBUG)
+	conformance/cli/run $(DEBUG)
 	conformance/sealed/run $(DEBUG)
 	conformance/snapshot/run $(DEBUG)
 	conformance/metrics/run $(DEBUG)

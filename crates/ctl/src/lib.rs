@@ -2,14 +2,15 @@
 //! a data directory.
 //!
 //! Owns the command line of these commands, the connection to a member, the forms of output and the explanations of what
-//! goes wrong. Never a library API for others: the binary calls [`run`], or builds [`Global`] and [`Command`] into its own
-//! command line and calls [`execute`]. Exit codes are in [`Code`].
+//! goes wrong. Never a library API for others: the binary builds [`Global`] and [`Command`] into its command line and calls
+//! [`execute`]. Exit codes are in [`Code`].
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod command;
 mod connect;
 mod exit;
+mod options;
 mod print;
 mod profile;
 mod settings;
@@ -18,48 +19,18 @@ pub use command::Command;
 pub use connect::certificate::Certificate;
 pub use connect::explain::{Explanation, FileFault, Material, Scene, Stage, Trouble, explain};
 pub use exit::{Code, Failure};
+pub use options::as_in_etcdctl;
 pub use print::{Format, Notation};
 pub use profile::{Error as ProfileError, Profile};
 pub use settings::Global;
 
-use clap::{CommandFactory, Parser};
 use settings::{Settings, Surroundings};
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// What the exit codes mean, for the help text.
 pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 the server refused, or an error; 2 no connection or no trust; \
     3 standard input of txn or watch does not parse; 4 unsupported value; 5 the server ended a watch; \
     128 wrong arguments; lock: that of the program; verify: 0 whole, 1 damaged, 2 cannot be checked.";
-
-/// The whole command line, where no other commands stand beside these.
-#[derive(Parser, Debug)]
-#[command(
-    name = "strongroom",
-    about = "Talk to a member of a cluster",
-    after_help = EXIT_CODES,
-    infer_subcommands = true,
-    version
-)]
-pub struct Cli {
-    /// Options of every command.
-    #[command(flatten)]
-    pub global: Global,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// Reads the arguments, the program's name first, and runs the command to its end.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    match Cli::try_parse_from(arguments) {
-        Ok(cli) => execute(&cli.global, cli.command, &mut Cli::command()),
-        Err(error) => {
-            let _ = error.print();
-            ExitCode::from(if error.use_stderr() { Code::Error as u8 } else { 0 })
-        }
-    }
-}
 
 /// Runs a command to its end. `root` is the whole command line of the program, which completions are made from.
 pub fn execute(global: &Global, command: Command, root: &mut clap::Command) -> ExitCode {

@@ -1,6 +1,7 @@
 //! Called `strongroom`: `up` starts a member, every other command talks to one.
 
 use crate::welcome;
+use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use env::Env;
@@ -36,7 +37,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 pub(crate) fn run() -> ExitCode {
-    let parsed = command_line().try_get_matches().and_then(|matches| {
+    let parsed = as_read(Cli::command()).try_get_matches().and_then(|matches| {
+        refuse_abbreviated_up(&matches)?;
         refuse_client_options(&matches)?;
         Cli::from_arg_matches(&matches)
     });
@@ -46,19 +48,36 @@ pub(crate) fn run() -> ExitCode {
             ctl::execute(&global, command, &mut Cli::command())
         }
         Err(error) => {
-            let _ = error.print();
+            let is_help = matches!(error.kind(), DisplayHelp | DisplayHelpOnMissingArgumentOrSubcommand);
+            let help = is_help.then(|| as_shown(Cli::command()).try_get_matches().err()).flatten();
+            let _ = help.as_ref().unwrap_or(&error).print();
             ExitCode::from(if error.use_stderr() { 128 } else { 0 })
         }
     }
 }
 
-/// The whole command line. The options of the commands that talk to a member mean nothing to `up`, which hides them.
-fn command_line() -> clap::Command {
-    let mut root = Cli::command();
+/// The command line as it is read: the commands that talk to a member take their options as etcdctl does.
+fn as_read(root: clap::Command) -> clap::Command {
+    root.mut_subcommands(
+        |command| if command.get_name() == UP { command } else { ctl::as_in_etcdctl(command) },
+    )
+}
+
+/// The command line as help shows it. The options of the commands that talk to a member mean nothing to `up`, which hides them.
+fn as_shown(mut root: clap::Command) -> clap::Command {
     root.build();
     root.mut_subcommand(UP, |up| {
         up.mut_args(|option| if option.is_global_set() { option.hide(true) } else { option })
     })
+}
+
+/// Commands may be abbreviated, as in etcdctl; nobody starts a member, with data and keys, by one letter.
+fn refuse_abbreviated_up(matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+    if matches.subcommand_name() == Some(UP) && !std::env::args_os().any(|word| word == UP) {
+        let text = "write up in full to start a member\n";
+        return Err(clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, text));
+    }
+    Ok(())
 }
 
 /// `up` with an option of the other commands is refused: who writes `--cert` there means the member's own certificate, and

@@ -34,6 +34,9 @@ impl Defrag {
                 Err(failure) => {
                     let reason = &failure.message;
                     eprintln!("Failed to defragment etcd member[{place}]. took {took}. ({reason})");
+                    if let Some(hint) = &failure.hint {
+                        eprintln!("  next:   {hint}");
+                    }
                     failed = true;
                 }
             }

@@ -75,7 +75,7 @@ impl Del {
             tokio::time::sleep(SECOND_THOUGHTS).await;
         }
         let client = Client::connect(settings).await?;
-        let answer = client.call(client.kv().delete_range(client.request(request))).await?;
+        let answer = client.call(client.kv().delete_range(client.bounded(request)?)).await?;
         show(&client, &Answer::Delete(&answer))
     }
 }

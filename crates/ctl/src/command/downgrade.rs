@@ -14,8 +14,10 @@ use std::sync::Arc;
 #[derive(Subcommand, Clone, Debug)]
 pub enum Downgrade {
     /// Ask whether it would be possible
+    #[command(override_usage = "strongroom downgrade validate [OPTIONS] <VERSION>")]
     Validate(Target),
     /// Begin
+    #[command(override_usage = "strongroom downgrade enable [OPTIONS] <VERSION>")]
     Enable(Target),
     /// Stop
     Cancel,

@@ -168,7 +168,7 @@ impl Get {
         let answer = if self.stream {
             gather(&client, request).await?
         } else {
-            client.call(client.kv().range(client.request(request))).await?
+            client.call(client.kv().range(client.bounded(request)?)).await?
         };
         show(&client, &Answer::Range(&answer))
     }

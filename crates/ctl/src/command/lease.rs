@@ -13,14 +13,18 @@ use std::sync::Arc;
 #[derive(Subcommand, Clone, Debug)]
 pub enum Lease {
     /// Make a lease
+    #[command(override_usage = "strongroom lease grant [OPTIONS] <TTL>")]
     Grant(Grant),
     /// Renew a lease, again and again
+    #[command(override_usage = "strongroom lease keep-alive [OPTIONS] <LEASE_ID>")]
     KeepAlive(KeepAlive),
     /// List the leases
     List,
     /// End a lease and delete its keys
+    #[command(override_usage = "strongroom lease revoke [OPTIONS] <LEASE_ID>")]
     Revoke(One),
     /// How long a lease has still to live
+    #[command(override_usage = "strongroom lease timetolive [OPTIONS] <LEASE_ID>")]
     Timetolive(TimeToLive),
 }
 

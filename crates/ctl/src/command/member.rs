@@ -15,14 +15,18 @@ use std::sync::Arc;
 #[derive(Subcommand, Clone, Debug)]
 pub enum Member {
     /// Add a member
+    #[command(override_usage = "strongroom member add [OPTIONS] <NAME> --peer-urls <URLS>")]
     Add(Add),
     /// List the members
     List(List),
     /// Make a learner a voter
+    #[command(override_usage = "strongroom member promote [OPTIONS] <MEMBER_ID>")]
     Promote(One),
     /// Remove a member
+    #[command(override_usage = "strongroom member remove [OPTIONS] <MEMBER_ID>")]
     Remove(One),
     /// Change a member's peer URLs
+    #[command(override_usage = "strongroom member update [OPTIONS] <MEMBER_ID> --peer-urls <URLS>")]
     Update(Update),
 }
 

@@ -39,20 +39,26 @@ use std::sync::Arc;
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
     /// Read a key or a range of keys
+    #[command(override_usage = "strongroom get [OPTIONS] <KEY> [RANGE_END]")]
     Get(get::Get),
     /// Write a key
+    #[command(override_usage = "strongroom put [OPTIONS] <KEY> [VALUE]")]
     Put(put::Put),
     /// Remove a key or a range of keys
+    #[command(override_usage = "strongroom del [OPTIONS] <KEY> [RANGE_END]")]
     Del(del::Del),
     /// Do several things at once, or others instead, depending on comparisons
+    #[command(override_usage = "strongroom txn [OPTIONS]")]
     Txn(txn::Txn),
     /// Print changes of a key or a range of keys as they happen
+    #[command(override_usage = "strongroom watch [OPTIONS] [KEY] [RANGE_END] [-- PROGRAM ARGUMENTS…]")]
     Watch(watch::Watch),
     /// Keys that end by themselves: grant, revoke, ask about and renew leases
     #[command(subcommand)]
     Lease(lease::Lease),
     /// Forget the history before a revision
     #[command(visible_alias = "compact")]
+    #[command(override_usage = "strongroom compaction [OPTIONS] <REVISION>")]
     Compaction(compaction::Compaction),
     /// Health, state and hash of the members
     #[command(subcommand)]
@@ -66,10 +72,13 @@ pub enum Command {
     /// Give free space back to the disk
     Defrag(defrag::Defrag),
     /// Hold a lock, perhaps while a program runs
+    #[command(override_usage = "strongroom lock [OPTIONS] <NAME> [-- PROGRAM ARGUMENTS…]")]
     Lock(lock::Lock),
     /// Stand for election, or watch who is elected
+    #[command(override_usage = "strongroom elect [OPTIONS] <ELECTION> [PROPOSAL]")]
     Elect(elect::Elect),
     /// Hand the leadership to another member
+    #[command(override_usage = "strongroom move-leader [OPTIONS] <MEMBER_ID>")]
     MoveLeader(move_leader::MoveLeader),
     /// Prepare or end a downgrade of the cluster
     #[command(subcommand)]
@@ -190,7 +199,9 @@ pub(crate) fn not_started(program: &OsStr, error: &std::io::Error) -> String {
     if error.kind() == std::io::ErrorKind::NotFound && !name.contains(&b'/') {
         return format!("exec: {}: executable file not found in $PATH", quote(name));
     }
-    format!("{}: {error}", program.display())
+    let reason = error.to_string();
+    let reason = reason.split(" (os error").next().unwrap_or_default().to_lowercase();
+    format!("fork/exec {}: {reason}", program.display())
 }
 
 #[cfg(test)]
@@ -206,7 +217,8 @@ mod tests {
         let absent = std::io::Error::from(std::io::ErrorKind::NotFound);
         let text = not_started(OsStr::new("nope"), &absent);
         assert_eq!(text, r#"exec: "nope": executable file not found in $PATH"#);
-        assert!(not_started(OsStr::new("/nope"), &absent).starts_with("/nope: "));
+        let absent = std::io::Error::from_raw_os_error(2);
+        assert_eq!(not_started(OsStr::new("/nope"), &absent), "fork/exec /nope: no such file or directory");
     }
 
     /// Numbers are read as etcdctl reads them, and refused in its words: scripts look for them.

@@ -66,7 +66,7 @@ impl Put {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
         let request = self.request(standard_input)?;
         let client = Client::connect(settings).await?;
-        let answer = client.call(client.kv().put(client.request(request))).await?;
+        let answer = client.call(client.kv().put(client.bounded(request)?)).await?;
         show(&client, &Answer::Put(&answer))
     }
 }

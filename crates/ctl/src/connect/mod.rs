@@ -112,6 +112,21 @@ impl Client {
         request
     }
 
+    /// A request with bytes of the user's, which may be more than our own limit.
+    ///
+    /// # Errors
+    /// It is larger, and was not sent.
+    pub(crate) fn bounded<T: prost::Message>(&self, message: T) -> Result<Request<T>, Failure> {
+        let (bytes, limit) = (message.encoded_len(), self.settings.request_bytes_max);
+        if bytes > limit {
+            return Err(Failure::error(format!(
+                "trying to send message larger than max ({bytes} vs. {limit})"
+            ))
+            .hinting("split it, or raise --max-request-bytes here and on the member"));
+        }
+        Ok(self.request(message))
+    }
+
     /// A request that only a member with a leader may answer.
     pub(crate) fn request_with_leader<T>(&self, message: T) -> Request<T> {
         let mut request = self.request(message);

@@ -1,8 +1,7 @@
 //! The printers against what the real etcdctl printed (`testdata/printed.json`, made by `testdata/record.py`).
 
 use super::*;
-use crate::Cli;
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 use prost::Message;
 use serde_json::Value;
 use std::ffi::OsString;
@@ -272,6 +271,22 @@ fn health_prints_as_etcdctls() {
     }
 }
 
+/// The commands as a whole command line.
+#[derive(Parser, Debug)]
+#[command(infer_subcommands = true)]
+struct Cli {
+    #[command(flatten)]
+    global: crate::Global,
+    #[command(subcommand)]
+    command: crate::Command,
+}
+
+/// Reads a command line as the binary does.
+fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Cli, clap::Error> {
+    let matches = crate::as_in_etcdctl(Cli::command()).try_get_matches_from(words)?;
+    Cli::from_arg_matches(&matches)
+}
+
 /// Mistakes in arguments are found before any connection, with etcdctl's words and codes.
 #[test]
 fn argument_mistakes_have_etcdctls_words_and_codes() {
@@ -289,7 +304,7 @@ fn argument_mistakes_have_etcdctls_words_and_codes() {
             .iter()
             .map(|word| OsString::from_vec(unlatin(word.as_str().unwrap())));
         let start = ["strongroom", "--endpoints=127.0.0.1:1"].map(OsString::from);
-        let cli = Cli::try_parse_from(start.into_iter().chain(words)).unwrap();
+        let cli = read(start.into_iter().chain(words)).unwrap();
         let failure = crate::attempt(&cli.global, cli.command, &mut Cli::command()).unwrap_err();
         assert_eq!(u64::from(failure.code), expected["code"].as_u64().unwrap(), "{name}");
         assert_eq!(format!("Error: {}\n", failure.message), expected["err"].as_str().unwrap(), "{name}");
@@ -312,10 +327,11 @@ fn the_command_line_is_consistent() {
         "lock a -- ls -l",
         "put a -- -x",
         "watch a b --rev 3 -- echo x",
-        "endpoint health --cluster",
+        "endpoint health --cluster=true",
+        "get a --prefix=false --rev 0x10 --rev=1 --hex=1",
     ] {
         let words = std::iter::once("strongroom").chain(line.split(' '));
-        assert!(Cli::try_parse_from(words).is_ok(), "{line}");
+        assert!(read(words).is_ok(), "{line}");
     }
-    assert!(Cli::try_parse_from(["strongroom", "put", "a", "-5"]).is_err());
+    assert!(read(["strongroom", "put", "a", "-5"]).is_err());
 }

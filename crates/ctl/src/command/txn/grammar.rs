@@ -6,6 +6,7 @@
 use super::words::{literal, split};
 use crate::command::{del::Del, get::Get, parse_int, put::Put};
 use crate::exit::Failure;
+use crate::options::as_in_etcdctl;
 use crate::print::text::quote;
 use clap::{Args, Command, FromArgMatches};
 use proto::etcdserverpb as pb;
@@ -124,7 +125,7 @@ fn parse<A: Args + FromArgMatches>(
     words: impl Iterator<Item = OsString>,
     invalid: &dyn Fn() -> Failure,
 ) -> Result<A, Failure> {
-    let command = A::augment_args(Command::new("request")).disable_help_flag(true);
+    let command = as_in_etcdctl(A::augment_args(Command::new("request")).disable_help_flag(true));
     let parsed = command.try_get_matches_from(words).and_then(|matches| A::from_arg_matches(&matches));
     parsed.map_err(|error| {
         let text = error.to_string();

@@ -38,7 +38,7 @@ impl Txn {
             let request = read(&mut std::io::stdin().lock(), |_| Ok(()))?;
             (Client::connect(settings).await?, request)
         };
-        let answer = client.call(client.kv().txn(client.request(request))).await?;
+        let answer = client.call(client.kv().txn(client.bounded(request)?)).await?;
         show(&client, &Answer::Txn(&answer))
     }
 }

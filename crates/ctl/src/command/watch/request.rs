@@ -7,11 +7,17 @@ use crate::command::range::{Extent, Keys};
 use crate::command::raw;
 use crate::command::txn::words::split;
 use crate::exit::Failure;
+use crate::options::as_in_etcdctl;
 use crate::print::text::quote;
 use clap::{Args, Command, FromArgMatches};
 use proto::etcdserverpb as pb;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// More keys than a range has. Other watches of the program go on after such a line, as after the next one.
+const TOO_MANY: &str = "bad number of arguments: more than a key and a range_end";
+/// A range with two ends.
+const TWO_ENDS: &str = "`range_end` and `--prefix` are mutually exclusive";
 
 /// One watch, and the program to run for each of its events.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,10 +80,11 @@ pub(crate) fn wanted(
         ([], Some(key)) => (key, variables.end.as_ref()),
         ([key], None) => (key, None),
         ([key, end], None) => (key, Some(end)),
-        _ => return wrong("bad number of arguments"),
+        ([], None) => return wrong("bad number of arguments"),
+        _ => return wrong(TOO_MANY),
     };
     if options.prefix && end.is_some() {
-        return wrong("`range_end` and `--prefix` are mutually exclusive");
+        return wrong(TWO_ENDS);
     }
     let extent = if options.prefix { Extent::Prefix } else { Extent::Given };
     let Keys { key, end } = Keys::new(raw(key), end.map(|end| raw(end)), extent)?;
@@ -107,7 +114,7 @@ pub(crate) fn command(line: &[u8], variables: &Variables) -> Result<Line, Fault>
         }
         b"watch" => {
             let bare = Command::new("watch").disable_help_flag(true);
-            let parsed = Arguments::augment_args(bare).try_get_matches_from(&words);
+            let parsed = as_in_etcdctl(Arguments::augment_args(bare)).try_get_matches_from(&words);
             let arguments =
                 parsed.and_then(|matches| Arguments::from_arg_matches(&matches)).map_err(|error| {
                     let text = error.to_string();
@@ -117,7 +124,13 @@ pub(crate) fn command(line: &[u8], variables: &Variables) -> Result<Line, Fault>
                 })?;
             let separated = words.last().is_some_and(|last| last == "--");
             let Arguments { keys, options, program } = arguments;
-            wanted(&keys, &program, separated, &options, variables).map(Line::Watch).map_err(Fault::End)
+            wanted(&keys, &program, separated, &options, variables).map(Line::Watch).map_err(|failure| {
+                if [TOO_MANY, TWO_ENDS].contains(&failure.message.as_str()) {
+                    Fault::Line(format!("Invalid command {shown} ({})", failure.message))
+                } else {
+                    Fault::End(failure)
+                }
+            })
         }
         _ => Err(Fault::Line(format!("Invalid command {shown} (only support watch)"))),
     }

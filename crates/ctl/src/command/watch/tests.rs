@@ -49,7 +49,7 @@ fn keys_come_from_one_place() {
         ("", "echo x", false, &both, Ok("foo|bar|echo x")),
         ("", "", false, &none, Err("bad number of arguments")),
         ("", "echo", false, &none, Err("bad number of arguments")),
-        ("foo bar baz", "", false, &none, Err("bad number of arguments")),
+        ("foo bar baz", "", false, &none, Err("bad number of arguments: more than a key and a range_end")),
         ("foo", "", true, &none, Err("bad number of arguments (found separator --, but no commands)")),
         ("foo", "", false, &key, Err("bad number of arguments (found conflicting environment key)")),
         ("foo", "echo", false, &both, Err("bad number of arguments (found conflicting environment key)")),
@@ -67,7 +67,8 @@ fn keys_come_from_one_place() {
     assert_eq!(shown(&wanted(&words("a"), &[], false, &prefix, &none).unwrap()), "a|b|");
 }
 
-/// Lines of standard input are typed by people: a wrong one is answered, and only a wrong option ends the program.
+/// Lines of standard input are typed by people: a wrong one is answered, and only a wrong option ends the program with all
+/// its other watches.
 #[test]
 fn lines_are_watches_or_progress() {
     let none = Variables::default();
@@ -76,7 +77,8 @@ fn lines_are_watches_or_progress() {
     let Ok(Line::Watch(wanted)) = line("watch --rev 3 \"a b\" --prev-kv -- echo 'x y'") else { panic!() };
     assert_eq!(shown(&wanted), "a b||echo x y");
     assert_eq!((wanted.request.start_revision, wanted.request.prev_kv), (3, true));
-    for text in ["", "watch", "hello"] {
+    assert!(matches!(line("watch a --prefix=false b"), Ok(Line::Watch(_))));
+    for text in ["", "watch", "hello", "watch a b c", "watch a b --prefix"] {
         assert!(matches!(line(text), Err(Fault::Line(_))), "{text}");
     }
     for text in ["watch a --bogus", "watch a --", "watch \"\\q\""] {

@@ -36,7 +36,7 @@ fn text_of(path: &Path) -> Result<String, Problem> {
 /// Reads the file's text; an error where none of it can be read.
 fn parse(path: &Path, text: &str) -> Result<(Settings, Vec<Problem>), Vec<Problem>> {
     let malformed = |form: &str, why: &str| {
-        let why = why.lines().next().unwrap_or_default();
+        let why = why.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let what = format!("the configuration file {} is no {form}: {why}", path.display());
         vec![Problem::new(
             what,
