@@ -4,6 +4,8 @@ What this is: chapters like those of conformance/etcdctl/story.py, for the compa
 hardly hears of most of these: the answer is the program's own.
 """
 
+from story import revision
+
 KINDS = ("simple", "json", "fields", "table")
 
 
@@ -85,6 +87,7 @@ def transactions(s):
 
 
 def watching(s):
+    first = revision(s) + 1
     s.run("put", "w/a", "1")
     s.run("put", "w/b", "2")
     s.run("del", "w/a")
@@ -92,21 +95,21 @@ def watching(s):
         [], ["w/a", "w/b", "w/c"], ["w/a", "w/b", "--prefix"], ["w/a", "--"], ["--"], ["-i", "--", "echo"], ["w/a", "--rev=x"], ["--prefix"],
         ["w/a", "--nonsense"],
     ):
-        s.run("watch", *options, title="watch " + " ".join(options), within_seconds=3)
+        s.run("watch", *options, title="watch " + " ".join(options), within_seconds=5)
     for title, lines in (
         ("nothing", b""), ("an empty line", b"\n"), ("nonsense", b"nonsense\n"), ("watch alone", b"watch\n"), ("an unknown option", b"watch w/a --nonsense\n"),
         ("progress", b"progress\n"), ("three keys", b"watch w/a w/b w/c\n"), ("a separator alone", b"watch w/a --\n"), ("get", b"get w/a\n"),
         ("a bad escape", b'watch "\\q"\n'), ("prefix and end", b"watch w/a w/b --prefix\n"),
     ):
-        s.run("watch", "-i", stdin=lines, title="watch -i: " + title, within_seconds=3)
+        s.run("watch", "-i", stdin=lines, title="watch -i: " + title, within_seconds=5)
     for kind in KINDS:
-        w = s.background("watch", "w/", "--prefix", "--rev=1", "--hex", "-w", kind, title=f"watch --hex -w {kind}")
+        w = s.background("watch", "w/", "--prefix", f"--rev={first}", "--hex", "-w", kind, title=f"watch --hex -w {kind}")
         w.wait_lines(1 if kind in ("json", "table") else 9)
         w.interrupt()
-    w = s.background("watch", "w/b", "--rev=1", "--", "sh", "-c", "exit 7", title="watch with a program that fails")
+    w = s.background("watch", "w/b", f"--rev={first}", "--", "sh", "-c", "exit 7", title="watch with a program that fails")
     w.wait_lines(3)
     w.finish()
-    w = s.background("watch", "w/b", "--rev=1", "--", "/no/such/program", title="watch with a program that is not there")
+    w = s.background("watch", "w/b", f"--rev={first}", "--", "/no/such/program", title="watch with a program that is not there")
     w.wait_lines(3)
     w.finish()
 
@@ -119,7 +122,7 @@ def leases(s):
         ["keep-alive"], ["keep-alive", "xyz"], ["keep-alive", "1", "2"], ["keep-alive", "--once"], ["keep-alive", "7f"], ["keep-alive", "7f", "-w", "json"],
         ["list", "extra"], [], ["nonsense"],
     ):
-        s.run("lease", *options, title="lease " + " ".join(options), within_seconds=4)
+        s.run("lease", *options, title="lease " + " ".join(options), within_seconds=8)
     for kind in KINDS:
         s.run("lease", "timetolive", "7f", "-w", kind, title=f"lease timetolive of none -w {kind}")
         s.run("lease", "timetolive", "7f", "--keys", "-w", kind, title=f"lease timetolive --keys of none -w {kind}")
@@ -140,7 +143,7 @@ def others(s):
         ["downgrade", "validate"], ["downgrade", "validate", "3.6", "3.5"], ["downgrade", "cancel", "extra"], ["nonsense"], ["ge", "a"],
         ["--nonsense", "get", "a"],
     ):
-        s.run(*command, title=" ".join(command), within_seconds=4)
+        s.run(*command, title=" ".join(command), within_seconds=8)
     for kind in KINDS:
         s.run("endpoint", "health", "--hex", "-w", kind, title=f"endpoint health --hex -w {kind}", more="status")
         s.run("member", "list", "--hex", "-w", kind, title=f"member list --hex -w {kind}")
