@@ -30,7 +30,8 @@ fn read(option: Arg) -> Arg {
     }
 }
 
-fn truth(text: &str) -> Result<bool, String> {
+/// Whether a text is true or false, as Go reads it.
+pub(crate) fn truth(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

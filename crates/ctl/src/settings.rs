@@ -6,6 +6,7 @@
 use crate::connect::endpoint::Endpoint;
 use crate::connect::explain::{Material, Scene, Trouble, explain};
 use crate::exit::Failure;
+use crate::options;
 use crate::print::text::{parse_duration, quote};
 use crate::print::{Format, Notation};
 use crate::profile::Profile;
@@ -115,6 +116,8 @@ pub(crate) struct Settings {
     pub(crate) ca: Option<PathBuf>,
     pub(crate) pair: Option<(PathBuf, PathBuf)>,
     pub(crate) profile: Option<PathBuf>,
+    /// The files that the profile names.
+    pub(crate) profile_files: Vec<PathBuf>,
     pub(crate) credentials: Credentials,
     pub(crate) verification: Verification,
     pub(crate) format: Format,
@@ -163,6 +166,8 @@ impl Settings {
         })?;
         let (path, profile) =
             found.map_or((None, Profile::default()), |(path, profile)| (Some(path), profile));
+        let profile_files =
+            [&profile.ca, &profile.cert, &profile.key].into_iter().flatten().cloned().collect();
         let pair = first_pair([
             (global.cert.clone(), global.key.clone()),
             (around.path("CERT"), around.path("KEY")),
@@ -173,6 +178,7 @@ impl Settings {
             ca: given("--cacert", global.cacert.clone())?.or_else(|| around.path("CACERT")).or(profile.ca),
             pair,
             profile: path,
+            profile_files,
             credentials: credentials(global, around)?,
             verification: if flag(global.insecure_skip_tls_verify, around, "INSECURE_SKIP_TLS_VERIFY")? {
                 Verification::DangerouslySkipped
@@ -214,6 +220,7 @@ impl Settings {
             ca: self.ca.clone(),
             cert: self.pair.as_ref().map(|(cert, _)| cert.clone()),
             profile: self.profile.clone(),
+            profile_files: self.profile_files.clone(),
             ..Scene::default()
         }
     }
@@ -314,12 +321,9 @@ fn flag(given: Option<bool>, around: &Surroundings<'_>, name: &str) -> Result<bo
     if let Some(given) = given {
         return Ok(given);
     }
-    match around.text(name)?.as_deref() {
-        None => Ok(false),
-        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-        Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(_) => Err(Failure::arguments(format!("the variable …_{name} is neither true nor false"))),
-    }
+    let Some((variable, value)) = around.option(name) else { return Ok(false) };
+    let truth = value.to_str().and_then(|text| options::truth(text).ok());
+    truth.ok_or_else(|| Failure::arguments(format!("{variable} is neither true nor false")))
 }
 
 fn time(
@@ -328,11 +332,12 @@ fn time(
     name: &str,
     default: Duration,
 ) -> Result<Duration, Failure> {
-    let text = match given {
-        Some(text) => Some(text.to_owned()),
-        None => around.text(name)?,
+    let (place, text) = match (given, around.option(name)) {
+        (Some(text), _) => (format!("--{}", name.to_lowercase().replace('_', "-")), text.into()),
+        (None, Some(variable)) => variable,
+        (None, None) => return Ok(default),
     };
-    text.map_or(Ok(default), |text| parse_duration(&text).map_err(Failure::arguments))
+    parse_duration(&text.to_string_lossy()).map_err(|why| Failure::arguments(format!("{place}: {why}")))
 }
 
 fn size(
@@ -341,17 +346,15 @@ fn size(
     name: &str,
     default: usize,
 ) -> Result<usize, Failure> {
-    let variable = || {
-        around.text(name)?.map_or(Ok(0), |text| {
-            text.parse()
-                .map_err(|_| Failure::arguments(format!("the variable …_{name} is no number of bytes")))
-        })
+    let size = match (given, around.option(name)) {
+        (Some(size), _) => Some(size),
+        (None, Some((variable, value))) => {
+            let size = value.to_str().and_then(|text| text.parse().ok());
+            Some(size.ok_or_else(|| Failure::arguments(format!("{variable} is no number of bytes")))?)
+        }
+        (None, None) => None,
     };
-    let size = match given {
-        Some(size) => size,
-        None => variable()?,
-    };
-    Ok(if size == 0 { default } else { size })
+    Ok(size.filter(|size| *size != 0).unwrap_or(default))
 }
 
 #[cfg(test)]
@@ -415,14 +418,17 @@ mod tests {
     fn contradictions_are_refused_with_code_128() {
         let half = Global { cert: Some("/c".into()), ..Global::default() };
         let empty = Global { cacert: Some("".into()), ..Global::default() };
+        let hasty = Global { dial_timeout: Some("2".into()), ..Global::default() };
         let none = Global::default();
         for (global, variables, said) in [
             (&half, vec![], "--key is missing"),
             (&empty, vec![], "empty string is passed to --cacert"),
             (&none, vec![("ETCDCTL_KEY", "/k")], "--cert is missing"),
             (&none, vec![("STRONGROOM_ENDPOINTS", "ftp://x")], "unknown scheme"),
-            (&none, vec![("ETCDCTL_COMMAND_TIMEOUT", "5")], "invalid duration"),
-            (&none, vec![("ETCDCTL_HEX", "maybe")], "neither true nor false"),
+            (&hasty, vec![("ETCDCTL_DIAL_TIMEOUT", "1s")], "--dial-timeout: invalid duration"),
+            (&none, vec![("ETCDCTL_COMMAND_TIMEOUT", "5")], "ETCDCTL_COMMAND_TIMEOUT: invalid duration"),
+            (&none, vec![("ETCDCTL_HEX", "maybe")], "ETCDCTL_HEX is neither true nor false"),
+            (&none, vec![("STRONGROOM_MAX_RECV_BYTES", "1M")], "STRONGROOM_MAX_RECV_BYTES is no number"),
             (&none, vec![("ETCDCTL_USER", "me")], "no password"),
             (&none, vec![("ETCDCTL_USER", "me:x"), ("ETCDCTL_AUTH_JWT_TOKEN", "t")], "together"),
         ] {

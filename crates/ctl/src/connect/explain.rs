@@ -129,6 +129,8 @@ pub struct Scene {
     pub cert: Option<PathBuf>,
     /// The profile the settings came from.
     pub profile: Option<PathBuf>,
+    /// The files that the profile names.
+    pub profile_files: Vec<PathBuf>,
     /// The server's certificate, where it was seen.
     pub server: Option<Certificate>,
     /// Our certificate.
@@ -380,17 +382,19 @@ fn ours(trouble: &Trouble, scene: &Scene) -> Explanation {
 }
 
 fn files(trouble: &Trouble, scene: &Scene) -> Explanation {
-    let source =
-        scene.profile.as_deref().map_or_else(String::new, |path| format!(" (named by {})", shown(path)));
+    let source = |file: &PathBuf| {
+        let profile = scene.profile.as_deref().filter(|_| scene.profile_files.contains(file));
+        profile.map_or_else(String::new, |profile| format!(" (named by {})", shown(profile)))
+    };
     match trouble {
         Trouble::FileUnreadable(material, path, FileFault::Missing) => said(
             format!("the {} {} does not exist", material.noun(), shown(path)),
-            format!("it was moved or never made{source}"),
+            format!("it was moved or never made{}", source(path)),
             format!("name the right file with {}; strongroom up makes new ones", material.flag()),
         ),
         Trouble::FileUnreadable(material, path, FileFault::Denied) => said(
             format!("you may not read the {} {}", material.noun(), shown(path)),
-            format!("it belongs to another user{source}"),
+            format!("it belongs to another user{}", source(path)),
             format!(
                 "run it as that user: ls -l {0}; or use a certificate of your own with {1}",
                 shown(path),
@@ -399,12 +403,12 @@ fn files(trouble: &Trouble, scene: &Scene) -> Explanation {
         ),
         Trouble::FileUnreadable(material, path, FileFault::Other(kind)) => said(
             format!("the {} {} cannot be read ({kind})", material.noun(), shown(path)),
-            format!("it is not a plain file, or the disk has trouble{source}"),
+            format!("it is not a plain file, or the disk has trouble{}", source(path)),
             format!("look at it: ls -l {}", shown(path)),
         ),
         Trouble::FileMalformed(material, path) => said(
             format!("the {} {} holds no usable PEM", material.noun(), shown(path)),
-            format!("it is another file, empty or damaged{source}"),
+            format!("it is another file, empty or damaged{}", source(path)),
             match material {
                 Material::Key => {
                     format!("look at its first line: head -1 {}; expected BEGIN PRIVATE KEY", shown(path))
@@ -477,6 +481,7 @@ mod tests {
             ca: Some("/etc/pki/ca.crt".into()),
             cert: Some("/etc/pki/me.crt".into()),
             profile: None,
+            profile_files: Vec::new(),
             server: Some(certificate("server")),
             ours: Some(certificate("me")),
             now: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_200_000_000)),
@@ -570,6 +575,21 @@ mod tests {
         check(&Trouble::Half(Material::Key), "--key is missing", "one of the two", "add --key");
         check(&Trouble::NoCa, "no CA is known", "--cacert", "--cacert");
         check(&Trouble::Other("odd".into()), "odd", "", "log");
+    }
+
+    /// Who names a file with a flag must not be sent to look for it in the profile.
+    #[test]
+    fn the_profile_is_blamed_for_what_it_names_alone() {
+        let scene = Scene {
+            profile: Some("/home/client.toml".into()),
+            profile_files: vec!["/pki/root.crt".into()],
+            ..scene()
+        };
+        for (file, is_blamed) in [("/pki/root.crt", true), ("/elsewhere.crt", false)] {
+            let trouble = Trouble::FileUnreadable(Material::Ca, file.into(), FileFault::Missing);
+            let blamed = explain(&trouble, &scene).cause.contains("(named by /home/client.toml)");
+            assert_eq!(blamed, is_blamed, "{file}");
+        }
     }
 
     /// Without certificates the commonest first mistake is to meet a secure member: the way out must not assume a profile.
