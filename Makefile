@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3
 
-.PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable bench
+.PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable bench bench-long bench-profile bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -80,11 +80,20 @@ durable: build ## kill -9, live copies, tampering, a full disk: everything ackno
 	conformance/tamper/run $(RELEASE)
 	conformance/fulldisk/run $(RELEASE)
 
-bench: build ## etcd's benchmark tool: ours with everything on, etcd with everything off, in turns
+bench: bench-tools ## ours with everything on, etcd with everything off, in turns: cost, speed, size, start
+	conformance/bench/run $(RELEASE)
+
+bench-long: bench-tools ## the real figures; writes docs/benchmarks.md and docs/benchmarks/
+	conformance/bench/run $(RELEASE) --long --write
+
+bench-profile: bench-tools ## where the server's time goes for each kind of request (needs Linux perf)
+	conformance/bench/profile $(RELEASE)
+
+bench-tools:
 	@tools/require rust go
 	@tools/packages $(TEST_PACKAGES)
 	conformance/etcd/tools.sh
-	conformance/bench/run $(RELEASE)
+	STRONGROOM_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null || true)" cargo build --release --locked -p strongroom -p bench
 
 lint: ## formatting and clippy
 	@tools/require rust

@@ -1,14 +1,19 @@
-"""The rows: what etcd's benchmark tool is asked to do, and how its report is read.
+"""The rows of etcd's own benchmark tool: the same two servers as etcd's authors would measure them.
 
-What this is: one `Row` a line of the table. A row's size is for a slow turn of a second or two on two cores; `--long` multiplies
-it. Reading the report is here too, because which of its summaries counts depends on the row.
+What this is: one `Row` a line of the last table. A row's size is for a slow turn of a second or two on two cores; a long run multiplies
+it. Reading the report is here too, because which of its summaries counts depends on the row. The tool costs several times what
+either server does, and with TLS more than without: requests a second are mostly its own limit.
 
 Source: the tool's own help, and pkg/report of etcd, whose text output this parses.
 """
 
 import re
+import resource
 from dataclasses import dataclass
 
+from servers import Failed
+
+SECTION = "tool"
 VALUE_BYTES = "256"
 KEY_SPACE = "100000"
 # Keys the ranges read, put there before the first row: 1,000 of them, 256 B each.
@@ -27,7 +32,8 @@ class Row:
     # The flag that takes the size, and the number of measured things that one of it makes (events a put, for watches).
     total_flag: str = "--total"
     each: int = 1
-    unit: str = "requests"
+    unit: str = "request"
+    bars = {}
 
     def command(self, times):
         """The tool's arguments for a turn of `times` the short size."""
@@ -65,7 +71,7 @@ ROWS = (
         10,
         "--put-total",
         100,
-        "events",
+        "event",
     ),
     # One put after another, as fast as they go; the time is from the put to each of 100 watchers.
     Row(
@@ -76,17 +82,13 @@ ROWS = (
         1,
         "--put-total",
         100,
-        "events",
+        "event",
     ),
     Row("lease keep-alive, 10/100", ("lease-keepalive",), 20_000, 10, 100),
 )
 
 SUMMARY = re.compile(r"Total:\s+([0-9.e+-]+) secs\..*?Requests/sec:\s+([0-9.e+-]+)", re.S)
 QUANTILE = re.compile(r"^\s+([0-9.]+)% in ([0-9.e+-]+) secs", re.M)
-
-
-class Unreadable(Exception):
-    """The tool's report holds errors, or no figures."""
 
 
 def read(row, report):
@@ -97,15 +99,43 @@ def read(row, report):
     (they are between two events of one watcher), so they are left out. `watch-latency` ends with the events too.
     """
     if "Error distribution" in report:
-        raise Unreadable("the tool met errors:\n" + report[report.index("Error distribution") :][:1000])
+        raise Failed("the tool met errors:\n" + report[report.index("Error distribution") :][:1000])
     found = [
         (float(m.group(2)), dict(QUANTILE.findall(report[m.end() : m.end() + 6000].split("Summary:")[0]))) for m in SUMMARY.finditer(report)
     ]
     if not found:
-        raise Unreadable("no figures in the tool's report:\n" + report[-1000:])
+        raise Failed("no figures in the tool's report:\n" + report[-1000:])
     if row.arguments[0].startswith("watch"):
         found = found[-1:]
     rate = sum(rate for rate, _ in found)
     if row.arguments[0] == "watch":
         return rate, None, None
     return rate, max(float(q.get("50", 0)) for _, q in found), max(float(q.get("99", 0)) for _, q in found)
+
+
+def fill(side, etcdctl):
+    """The keys that ranges read."""
+    for first in range(0, PRELOADED, 100):
+        puts = "\n".join(f"put bench/{n:04} {'v' * int(VALUE_BYTES)}" for n in range(first, first + 100))
+        side.run(etcdctl, *side.flags, "txn", stdin=f"\n{puts}\n\n\n".encode())
+
+
+def turn(side, row, benchmark, times):
+    """One row on one server."""
+    server, tool = side.cpu_seconds(), children_seconds()
+    rate, half, nearly_all = read(row, side.run(benchmark, *side.flags, "--precise", *row.command(times)))
+    count = row.total * times * row.each
+    return {
+        "rate": rate,
+        "p50_ms": half and half * 1000,
+        "p99_ms": nearly_all and nearly_all * 1000,
+        "cpu_us": (side.cpu_seconds() - server) / count * 1e6,
+        "tool_cpu_us": (children_seconds() - tool) / count * 1e6,
+        "rss_mib": side.rss_mib(),
+    }
+
+
+def children_seconds():
+    """Processor time of all programs that this one ran and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -63,6 +63,18 @@ def free_port():
         return s.getsockname()[1]
 
 
+def disk_bytes(directory):
+    """What a directory that may be changing takes, as the file system counts it."""
+    total = 0
+    for base, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(base, name)).st_blocks * 512
+            except FileNotFoundError:
+                pass
+    return total
+
+
 class Member:
     """One server process with its own data directory; its output goes to a log file beside it."""
 
@@ -86,8 +98,8 @@ class Member:
         if start:
             self.start()
 
-    def start(self, within_seconds=30):
-        """Starts the process and waits until it says it is healthy; fails with the end of its log."""
+    def launch(self):
+        """Starts the process, and waits for nothing."""
         peer = f"http://127.0.0.1:{self.peer_port}"
         command = [
             self.program, "--name", "one", "--data-dir", self.data_dir,
@@ -97,6 +109,10 @@ class Member:
         env = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_", "STRONGROOM_"))}
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+
+    def start(self, within_seconds=30):
+        """Starts the process and waits until it says it is healthy; fails with the end of its log."""
+        self.launch()
         until = time.monotonic() + within_seconds
         while time.monotonic() < until:
             if self.process.poll() is not None:

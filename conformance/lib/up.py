@@ -49,11 +49,16 @@ class Up:
         if start:
             self.start()
 
-    def start(self, within_seconds=30):
-        """Starts the process and waits until its log says that it serves; fails with the end of that log."""
+    def launch(self):
+        """Starts the process, and waits for nothing; returns where its part of the log begins."""
         with open(self.log_path, "ab") as log:
             before = log.tell()
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env)
+        return before
+
+    def start(self, within_seconds=30):
+        """Starts the process and waits until its log says that it serves; fails with the end of that log."""
+        before = self.launch()
         until = time.monotonic() + within_seconds
         while time.monotonic() < until and self.process.poll() is None:
             if READY in self.log(before):
