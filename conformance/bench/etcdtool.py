@@ -1,8 +1,8 @@
 """The rows of etcd's own benchmark tool: the same two servers as etcd's authors would measure them.
 
 What this is: one `Row` a line of the last table. A row's size is for a slow turn of a second or two on two cores; a long run multiplies
-it. Reading the report is here too, because which of its summaries counts depends on the row. The tool costs several times what
-either server does, and with TLS more than without: requests a second are mostly its own limit.
+it. Reading the report is here too, because which of its summaries counts depends on the row. The tool takes more processor time for a
+request than ours takes to answer it: where they share cores, requests a second are as much its own as the server's.
 
 Source: the tool's own help, and pkg/report of etcd, whose text output this parses.
 """
