@@ -11,7 +11,7 @@ TARGET ?= target
 RELEASE := $(TARGET)/release/strongroom
 DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3
+TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
 
 .PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable bench bench-long bench-profile bench-tools
 
@@ -34,13 +34,14 @@ test: ## everything that has to pass before a change lands
 unit: ## the Rust tests of every crate
 	cargo test --locked --workspace
 
-clients: ## real etcdctl against a fresh member, answers compared with the real etcd; nothing readable on disk
+clients: ## real etcdctl against a fresh member, answers compared with the real etcd; the disk read by others' eyes
 	cargo build --locked -p strongroom -p conformance
 	conformance/etcd/tools.sh
 	conformance/etcdctl/run $(DEBUG)
 	conformance/cli/run $(DEBUG)
 	conformance/sealed/run $(DEBUG)
 	conformance/snapshot/run $(DEBUG)
+	conformance/formats/run $(DEBUG)
 	conformance/metrics/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
