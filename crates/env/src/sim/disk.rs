@@ -8,6 +8,8 @@
 //!
 //! Faults: the n-th act that changes something (create, write, sync, rename, …, counted from 1) fails as told, or is where
 //! the power fails: from it on everything fails until [`SimDisk::crash`].
+//!
+//! An observer sees every write as it is asked for, also those that fail or are lost.
 
 use super::random::SimRandom;
 use crate::disk::{DIR_MODE, DirLock, Disk, DiskError, DiskFile, FILE_MODE, Kind, Operation, Stat};
@@ -31,6 +33,27 @@ pub enum Fault {
     PowerAfter,
 }
 
+/// A write as it is asked for, before anything goes wrong with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Write<'a> {
+    /// The file's name when it was opened.
+    pub path: &'a Path,
+    /// Whether the file was there when it was opened: whoever writes did not make it.
+    pub is_inherited: bool,
+    /// What the file holds so far.
+    pub before: &'a [u8],
+    /// Where the bytes go.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// Somebody who sees every write to a disk.
+pub trait WriteObserver: Send + Sync + std::fmt::Debug {
+    /// Sees a write.
+    fn sees(&self, write: &Write<'_>);
+}
+
 /// A simulated disk. Clones are the same disk.
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
@@ -49,6 +72,7 @@ struct World {
     fault: Option<(u64, Fault)>,
     power_failed: bool,
     capacity: Option<u64>,
+    observer: Option<Arc<dyn WriteObserver>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +128,11 @@ impl SimDisk {
     /// Limits the sum of all files' lengths.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         self.world().capacity = bytes;
+    }
+
+    /// Shows every write from now on, to copies of this disk too.
+    pub fn observe(&self, observer: Arc<dyn WriteObserver>) {
+        self.world().observer = Some(observer);
     }
 
     /// Sets the mode of a name, as `chmod` does.
@@ -175,6 +204,7 @@ impl SimDisk {
             names: world.names.clone(),
             synced_names: world.names.clone(),
             files: files.collect(),
+            observer: world.observer.clone(),
             ..World::default()
         };
         Self { world: Arc::new(Mutex::new(copied)) }
@@ -366,14 +396,14 @@ impl Disk for SimDisk {
         world.files.push(Content { now: zeros.clone(), synced: zeros, writes: Vec::new() });
         world.change(Change::Link(path.to_owned(), Node::File { content, mode: FILE_MODE }));
         world.end(Operation::Create, path, fault)?;
-        Ok(Arc::new(self.file(&world, path, content)))
+        Ok(Arc::new(self.file(&world, path, content, false)))
     }
 
     fn open(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
         let world = self.world();
         world.alive(Operation::Open, path)?;
         match world.names.get(path) {
-            Some(Node::File { content, .. }) => Ok(Arc::new(self.file(&world, path, *content))),
+            Some(Node::File { content, .. }) => Ok(Arc::new(self.file(&world, path, *content, true))),
             _ => Err(error(Operation::Open, path, io::ErrorKind::NotFound)),
         }
     }
@@ -453,8 +483,8 @@ impl Disk for SimDisk {
 }
 
 impl SimDisk {
-    fn file(&self, world: &World, path: &Path, content: usize) -> SimFile {
-        SimFile { world: self.world.clone(), path: path.to_owned(), content, era: world.era }
+    fn file(&self, world: &World, path: &Path, content: usize, is_inherited: bool) -> SimFile {
+        SimFile { world: self.world.clone(), path: path.to_owned(), content, is_inherited, era: world.era }
     }
 }
 
@@ -481,6 +511,7 @@ struct SimFile {
     world: Arc<Mutex<World>>,
     path: PathBuf,
     content: usize,
+    is_inherited: bool,
     era: u64,
 }
 
@@ -492,6 +523,12 @@ impl SimFile {
         }
         world.alive(operation, &self.path)?;
         Ok(world)
+    }
+
+    fn show(&self, world: &World, bytes: &[u8], offset: u64) {
+        let (Some(observer), Some(file)) = (&world.observer, world.files.get(self.content)) else { return };
+        let Self { path, is_inherited, .. } = self;
+        observer.sees(&Write { path, is_inherited: *is_inherited, before: &file.now, offset, bytes });
     }
 
     fn offset(&self, operation: Operation, offset: u64) -> Result<usize, DiskError> {
@@ -511,6 +548,7 @@ impl DiskFile for SimFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<(), DiskError> {
         let mut world = self.world(Operation::Write)?;
+        self.show(&world, bytes, offset);
         let offset = self.offset(Operation::Write, offset)?;
         let fault = world.act(Operation::Write, &self.path)?;
         let len = world.files.get(self.content).map_or(0, |file| file.now.len());

@@ -5,7 +5,7 @@ mod disk;
 mod random;
 
 pub use clock::SimClock;
-pub use disk::{Fault, SimDisk};
+pub use disk::{Fault, SimDisk, Write, WriteObserver};
 pub use random::SimRandom;
 
 use crate::Env;

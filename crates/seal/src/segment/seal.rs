@@ -1,11 +1,12 @@
 //! Sealing: records appended to a segment that begins here.
 //!
 //! Invariant: `position` only grows, and a sealer cannot be cloned or made for an existing segment, so no nonce repeats.
+//! [`Nonces`] counts for itself and stops the program before one would.
 
 use super::header::{HEADER_BYTES, Purpose, SegmentHeader};
 use super::open::SegmentKey;
 use super::{AssociatedData, END, Extent, HEAD_BYTES, RECORD_BYTES_MAX, RECORD_OVERHEAD, TAG_BYTES, nonce};
-use crate::aead::Sha256;
+use crate::aead::{NONCE_BYTES, Sha256};
 use crate::{Error, Keyring};
 use env::Random;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Sealer {
     key: Arc<SegmentKey>,
+    nonces: Nonces,
     position: u64,
     records: u64,
     previous: [u8; TAG_BYTES],
@@ -43,7 +45,8 @@ impl Sealer {
         let mut hash = Sha256::new();
         hash.update(&derived.commitment);
         let previous = key.first_previous();
-        Ok(Self { key: Arc::new(key), position: HEADER_BYTES as u64, records: 0, previous, hash })
+        let (nonces, position) = (Nonces::default(), HEADER_BYTES as u64);
+        Ok(Self { key: Arc::new(key), nonces, position, records: 0, previous, hash })
     }
 
     /// Seals the concatenation of `parts` as one record of type `kind` to the end of `out`; answers its position.
@@ -86,6 +89,13 @@ impl Sealer {
         self.key.clone()
     }
 
+    /// Whether this is the key that it seals with: whoever writes what was sealed asks, so that nothing goes into the
+    /// segment of another writer.
+    #[must_use]
+    pub fn seals_with(&self, key: &Arc<SegmentKey>) -> bool {
+        Arc::ptr_eq(&self.key, key)
+    }
+
     fn seal_any(&mut self, kind: u8, parts: &[&[u8]], out: &mut Vec<u8>) -> Result<u64, Error> {
         let bytes = parts.iter().fold(0usize, |sum, part| sum.saturating_add(part.len()));
         let len = u32::try_from(bytes).ok().filter(|_| bytes <= RECORD_BYTES_MAX);
@@ -99,12 +109,54 @@ impl Sealer {
         let chain = self.key.header.purpose.is_chained().then_some(&self.previous);
         let aad = AssociatedData::new(self.key.header.number, position, len, kind, chain);
         let text = out.get_mut(start..).unwrap_or_default();
-        let tag = self.key.aead.seal(nonce(position), aad.as_slice(), text);
+        let tag = self.key.aead.seal(self.nonces.take(position), aad.as_slice(), text);
         out.extend_from_slice(&tag);
         self.hash.update(&tag);
         self.previous = tag;
         self.records += 1;
         self.position += (bytes + RECORD_OVERHEAD) as u64;
         Ok(position)
+    }
+}
+
+/// The nonces of one segment's key, each given out once at most.
+#[derive(Debug, Default)]
+struct Nonces {
+    taken_below: u64,
+}
+
+impl Nonces {
+    /// The nonce of a position beyond all that were asked for before. A position that was is our own bug: two texts under one
+    /// nonce would give both away, so the program ends instead.
+    fn take(&mut self, position: u64) -> [u8; NONCE_BYTES] {
+        let Self { taken_below } = *self;
+        assert!(
+            position >= taken_below,
+            "position {position} was sealed before, all below {taken_below} were"
+        );
+        self.taken_below = position.checked_add(1).expect("a segment is shorter than 2^64 bytes");
+        nonce(position)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+    use env::sim::SimRandom;
+    use types::{ClusterId, MemberId};
+
+    /// A sealer that was set back seals nothing more: a nonce used twice gives away both texts, and the key to forge others.
+    #[test]
+    #[should_panic(expected = "position 128 was sealed before")]
+    fn a_position_is_never_sealed_twice() {
+        let random = SimRandom::new(1);
+        let identity = Identity { cluster: ClusterId(1), member: MemberId(1) };
+        let keyring = Keyring::generate(identity, &random);
+        let mut out = Vec::new();
+        let mut sealer = Sealer::begin(&keyring, Purpose::Store, 1, &random, &mut out).unwrap();
+        sealer.seal(1, &[b"one text"], &mut out).unwrap();
+        sealer.position = HEADER_BYTES as u64;
+        let _ = sealer.seal(1, &[b"another"], &mut out);
     }
 }

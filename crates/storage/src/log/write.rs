@@ -346,9 +346,11 @@ impl LogWriter {
 
     /// Writes what was sealed into the buffer at its place, which ends where the sealer stands.
     fn write_buffer(&mut self) -> Result<(), Error> {
-        let start = self.current.sealer.position().saturating_sub(self.buffer.len() as u64);
+        let Current { sealer, segment, .. } = &self.current;
+        assert!(sealer.seals_with(&segment.key), "a segment is written by the sealer that began it");
+        let start = sealer.position().saturating_sub(self.buffer.len() as u64);
         self.is_unsynced = true;
-        Ok(self.current.segment.file.write_at(&self.buffer, start)?)
+        Ok(segment.file.write_at(&self.buffer, start)?)
     }
 
     /// Has a current segment into which `bytes` fit. Out of space leaves everything as it was.
@@ -441,5 +443,31 @@ impl LogWriter {
             Err(Error::NoSpace { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataDir, Identity, KeyFile, Log};
+    use env::Env;
+    use seal::Purpose;
+    use std::path::Path;
+    use types::{ClusterId, MemberId};
+
+    /// A segment takes nothing from a sealer that did not begin it: its nonces are not known to be unused.
+    #[test]
+    #[should_panic(expected = "written by the sealer that began it")]
+    fn a_segment_takes_nothing_from_another_sealer() {
+        let (env, ..) = Env::simulated(1);
+        let identity = Identity { cluster: ClusterId(1), member: MemberId(1) };
+        let key = KeyFile::create(&*env.disk, Path::new("/"), &*env.random).unwrap();
+        let dir = DataDir::create(&env, Path::new("/data"), identity, &key).unwrap();
+        let (mut writer, ..) = Log::open(&dir, LogOptions::default()).unwrap();
+        let keyring = &dir.dir.keyring;
+        writer.current.sealer =
+            Sealer::begin(keyring, Purpose::Log, 1, &*env.random, &mut Vec::new()).unwrap();
+        let audit = [Bytes::from_static(b"intent")];
+        let _ = writer.append(LogBatch { audit: &audit, ..LogBatch::default() });
     }
 }

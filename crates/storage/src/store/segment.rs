@@ -60,7 +60,7 @@ impl Segment {
         payload: &[u8],
         buffer_bytes: usize,
     ) -> Result<Position, Error> {
-        let mut buffer = self.buffer();
+        let mut buffer = self.sealed_by(sealer);
         let at = sealer.seal(kind.0, &[payload], &mut buffer)?;
         if buffer.len() >= buffer_bytes {
             self.write(&mut buffer)?;
@@ -71,11 +71,20 @@ impl Segment {
 
     /// Seals the end.
     pub(super) fn end(&self, sealer: &mut Sealer) -> Result<Extent, Error> {
-        let mut buffer = self.buffer();
+        let mut buffer = self.sealed_by(sealer);
         let extent = sealer.end(&mut buffer)?;
         self.write(&mut buffer)?;
         *buffer = Vec::new();
         Ok(extent)
+    }
+
+    /// The buffer, for what `sealer` will put there: it began this segment, and stands where the buffer ends.
+    fn sealed_by(&self, sealer: &Sealer) -> MutexGuard<'_, Vec<u8>> {
+        assert!(sealer.seals_with(&self.file.key), "segment {} is another sealer's", self.number);
+        let buffer = self.buffer();
+        let end = self.written.load(Ordering::Acquire).saturating_add(buffer.len() as u64);
+        assert_eq!(sealer.position(), end, "segment {} is written where it was sealed", self.number);
+        buffer
     }
 
     /// Writes what waits in the buffer.
@@ -84,6 +93,9 @@ impl Segment {
     }
 
     fn write(&self, buffer: &mut Vec<u8>) -> Result<(), Error> {
+        if buffer.is_empty() {
+            return Ok(());
+        }
         let written = self.written.load(Ordering::Acquire);
         self.file.file.write_at(buffer, written)?;
         // Readers that see the new count find the bytes in the file; the others wait for the lock and look again.
@@ -171,5 +183,42 @@ impl Segment {
 
     fn buffer(&self) -> MutexGuard<'_, Vec<u8>> {
         self.buffer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env::Env;
+    use seal::{Identity, Keyring};
+    use std::path::Path;
+    use types::{ClusterId, MemberId};
+
+    fn segment(number: u32) -> (Segment, Sealer) {
+        let (env, ..) = Env::simulated(u64::from(number));
+        let below = Path::new("/store");
+        env.disk.create_dir(below).unwrap();
+        let identity = Identity { cluster: ClusterId(1), member: MemberId(1) };
+        let lock = env.disk.lock_dir(below).unwrap().unwrap();
+        let dir = Dir::new(&env, Path::new("/"), Keyring::generate(identity, &*env.random), lock);
+        Segment::create(&dir, Purpose::Store, number, 0, 1).unwrap()
+    }
+
+    /// A segment that somebody else began, an earlier life above all, is never written on in: its nonces are not known to be
+    /// unused, and what is sealed with another key does not open there.
+    #[test]
+    #[should_panic(expected = "segment 2 is another sealer's")]
+    fn a_segment_takes_nothing_from_another_sealer() {
+        let ((_, mut ours), (theirs, _)) = (segment(1), segment(2));
+        let _ = theirs.append(&mut ours, RecordKind(1), b"text", 1);
+    }
+
+    /// What was sealed and did not come into the buffer leaves no gap behind it: the next record would not open at its place.
+    #[test]
+    #[should_panic(expected = "segment 1 is written where it was sealed")]
+    fn a_record_stands_where_it_was_sealed() {
+        let (segment, mut sealer) = segment(1);
+        sealer.seal(1, &[b"lost"], &mut Vec::new()).unwrap();
+        let _ = segment.append(&mut sealer, RecordKind(1), b"text", 1);
     }
 }

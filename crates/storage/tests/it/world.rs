@@ -1,10 +1,12 @@
 //! A member's storage in a simulated world, with sizes small enough that everything happens often.
 
+use crate::seals::Seals;
 use bytes::Bytes;
 use consensus::{Entry, EntryKind, LogError, LogRead};
 use env::Env;
 use env::sim::SimDisk;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use storage::{
     Checkpoint, DataDir, Error, Found, FreshnessMark, Identity, KeyFile, KeyProvider, Keys, Log, LogOptions,
     LogReader, LogWriter, RecordKind, Recovered, Store, StoreOptions,
@@ -41,11 +43,18 @@ impl World {
         Self { env, disk }
     }
 
+    /// The same, with everything that is sealed for this disk and its copies recorded.
+    pub(crate) fn recorded(seed: u64) -> (Self, Arc<Seals>) {
+        let (world, seals) = (Self::new(seed), Arc::new(Seals::default()));
+        world.disk.observe(seals.clone());
+        (world, seals)
+    }
+
     /// A world on a copy of this one's disk.
     pub(crate) fn copy(&self, seed: u64) -> Self {
         let (env, ..) = Env::simulated(seed);
         let disk = self.disk.copy();
-        Self { env: Env { disk: std::sync::Arc::new(disk.clone()), ..env }, disk }
+        Self { env: Env { disk: Arc::new(disk.clone()), ..env }, disk }
     }
 
     pub(crate) fn key(&self) -> KeyFile {
