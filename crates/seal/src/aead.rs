@@ -69,7 +69,7 @@ impl Derivation {
     }
 
     pub(crate) fn key(&self, info: &[&[u8]]) -> Secret {
-        let mut key = Secret::new([0; 32]);
+        let mut key = Secret::zeros();
         self.fill(info, key.expose_mut());
         key
     }
@@ -134,13 +134,13 @@ mod tests {
     /// The provider's AES-256-GCM is the standard's: test cases 13 to 16 of McGrew and Viega's GCM submission to NIST.
     #[test]
     fn aes_gcm_gives_the_published_answers() {
-        let zero = AeadKey::new(&Secret::new([0; 32]));
+        let zero = AeadKey::new(&Secret::new(&[0; 32]));
         assert_eq!(zero.seal([0; 12], b"", &mut []), bytes("530f8afbc74536b9a963b4f1c4cb738b"));
         let mut text = [0; 16];
         assert_eq!(zero.seal([0; 12], b"", &mut text), bytes("d0d1c8a799996bf0265b98b5d48ab919"));
         assert_eq!(text, bytes("cea7403d4d606b6e074ec5d3baf39d18"));
 
-        let key = Secret::new(bytes("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"));
+        let key = Secret::new(&bytes("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308"));
         let key = AeadKey::new(&key);
         let nonce = bytes("cafebabefacedbaddecaf888");
         let plain: [u8; 60] = bytes(concat!(
@@ -194,7 +194,7 @@ mod tests {
     /// follow the format.
     #[test]
     fn a_derivation_joins_its_info() {
-        let derivation = Derivation::new(b"salt", &Secret::new([9; 32]));
+        let derivation = Derivation::new(b"salt", &Secret::new(&[9; 32]));
         assert_eq!(derivation.public(&[b"ab", b"c"]), derivation.public(&[b"abc"]));
         assert_ne!(derivation.public(&[b"abc"]), derivation.public(&[b"abd"]));
     }

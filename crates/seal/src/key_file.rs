@@ -142,11 +142,12 @@ fn sum(lines: &[u8]) -> [u8; SUM_BYTES] {
 }
 
 fn decode(text: &[u8]) -> Result<(KeyId, Secret), &'static str> {
-    let rest = text.strip_prefix(FIRST_LINE.as_bytes()).ok_or("not a key file of version 1")?;
-    let mut rest = rest.strip_prefix(b"\n").ok_or("not a key file of version 1")?;
+    let other = "not a key file of version 1: another file, a changed one, or of a newer strongroom";
+    let rest = text.strip_prefix(FIRST_LINE.as_bytes()).ok_or(other)?;
+    let mut rest = rest.strip_prefix(b"\n").ok_or(other)?;
     let mut id = KeyId([0; 8]);
     take_line(&mut rest, b"id ", &mut id.0).ok_or("its id line is malformed")?;
-    let mut key = Secret::new([0; 32]);
+    let mut key = Secret::zeros();
     take_line(&mut rest, b"key ", key.expose_mut()).ok_or("its key line is malformed")?;
     let summed = text.len().checked_sub(rest.len()).and_then(|len| text.get(..len)).unwrap_or_default();
     let mut found = [0; SUM_BYTES];
@@ -224,7 +225,7 @@ mod tests {
     /// Every slip of copying is found: each changed, missing or added byte makes the file no key file.
     #[test]
     fn every_changed_byte_is_refused() {
-        let text = encode(KeyId([3; 8]), &Secret::new([4; 32]));
+        let text = encode(KeyId([3; 8]), &Secret::new(&[4; 32]));
         assert!(decode(text.as_bytes()).is_ok());
         for at in 0..text.len() {
             assert!(decode(&text.as_bytes()[..at]).is_err(), "cut to {at}");
@@ -242,7 +243,7 @@ mod tests {
     fn a_wrap_is_bound_to_its_identity() {
         let (env, _, key) = made();
         let identity = Identity { cluster: ClusterId(1), member: MemberId(2) };
-        let root = Secret::new([5; 32]);
+        let root = Secret::new(&[5; 32]);
         let wrapped = key.wrap(&root, identity, &*env.random).unwrap();
         assert_eq!(key.unwrap(&wrapped, identity).unwrap().expose(), root.expose());
         let other = Identity { member: MemberId(3), ..identity };

@@ -1,25 +1,32 @@
-//! Key bytes that leave no trace: wiped when dropped, never printed.
+//! Key bytes that leave no trace: never copied by a move, wiped when dropped, never printed.
 
 use env::Random;
 use std::fmt;
 use zeroize::Zeroize;
 
-/// 32 secret bytes.
+/// 32 secret bytes, at one place in memory: what is moved is the way to them, so no copy stays behind.
 #[derive(Clone)]
-pub struct Secret([u8; 32]);
+pub struct Secret(Box<[u8; 32]>);
 
 impl Secret {
-    /// These bytes; the caller's copy is the caller's to wipe.
+    /// A copy of these bytes; the caller's own are the caller's to wipe.
     #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        let mut secret = Self::zeros();
+        secret.0.copy_from_slice(bytes);
+        secret
+    }
+
+    /// Nothing yet, to be filled in place.
+    pub(crate) fn zeros() -> Self {
+        Self(Box::new([0; 32]))
     }
 
     /// A new key.
     #[must_use]
     pub fn random(random: &dyn Random) -> Self {
-        let mut secret = Self([0; 32]);
-        random.fill(&mut secret.0);
+        let mut secret = Self::zeros();
+        random.fill(&mut *secret.0);
         secret
     }
 
@@ -52,6 +59,6 @@ mod tests {
     /// A key never shows in a log line or a panic, however deep it sits in what is printed.
     #[test]
     fn a_secret_prints_as_stars() {
-        assert_eq!(format!("{:?}", Some(Secret::new([7; 32]))), "Some(***)");
+        assert_eq!(format!("{:?}", Some(Secret::new(&[7; 32]))), "Some(***)");
     }
 }
