@@ -49,6 +49,8 @@ pub(crate) struct Dir {
     pub(crate) keyring: Keyring,
     /// Whether files that nothing needs any more stay for a while.
     pub(crate) keeps_superseded: AtomicBool,
+    /// Space is short: they go at once.
+    pub(crate) is_short_of_space: AtomicBool,
     /// Bytes that such files may take, of the log and as many of the store; the store's checkpoints set it.
     pub(crate) superseded_bytes_max: AtomicU64,
     _lock: Box<dyn DirLock>,
@@ -57,10 +59,10 @@ pub(crate) struct Dir {
 impl Dir {
     /// A directory whose lock is held and whose keyring is open already.
     pub(crate) fn new(env: &Env, path: &Path, keyring: Keyring, lock: Box<dyn DirLock>) -> Self {
-        let keeps_superseded = AtomicBool::new(false);
+        let (keeps_superseded, is_short_of_space) = (AtomicBool::new(false), AtomicBool::new(false));
         let superseded_bytes_max = AtomicU64::new(SUPERSEDED_BYTES_MIN);
         let (env, path) = (env.clone(), path.to_owned());
-        Self { env, path, keyring, keeps_superseded, superseded_bytes_max, _lock: lock }
+        Self { env, path, keyring, keeps_superseded, is_short_of_space, superseded_bytes_max, _lock: lock }
     }
 }
 

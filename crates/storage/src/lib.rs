@@ -26,5 +26,5 @@ pub use log::{Log, LogBatch, LogOptions, LogPosition, LogReader, LogWriter, Reco
 pub use seal::{Identity, KeyFile, KeyId, KeyProvider, RECORD_OVERHEAD};
 pub use store::{
     Checkpoint, Durable, Indexed, Indexing, PendingCheckpoint, Position, RecordKind, Replaced, Replayed,
-    Rewriting, Rewritten, SegmentNumber, SegmentUse, Store, StoreOptions, StoreReader,
+    Rewriting, Rewritten, SegmentNumber, SegmentUse, Store, StoreOptions, StoreReader, SupersededFiles,
 };

@@ -22,9 +22,10 @@ pub(crate) enum Going {
 }
 
 impl Going {
-    /// What goes where nothing is short.
+    /// What goes from this directory now.
     pub(crate) fn of(dir: &Dir) -> Self {
-        if dir.keeps_superseded.load(Ordering::Relaxed) { Self::Due } else { Self::All }
+        let keeps = dir.keeps_superseded.load(Ordering::Relaxed);
+        if keeps && !dir.is_short_of_space.load(Ordering::Relaxed) { Self::Due } else { Self::All }
     }
 }
 

@@ -12,6 +12,8 @@ pub const TXN_OPS_MAX: usize = 128;
 pub const LEASE_TTL_SECONDS_MAX: i64 = 9_000_000_000;
 /// Proposals waiting for the member's loop; beyond it requests are answered "too many requests".
 pub const PROPOSALS_WAITING_MAX: usize = 5_000;
+/// Bytes of proposals that are not answered yet; beyond it requests are answered "too many requests". One is always taken.
+pub const PROPOSALS_PENDING_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Bytes of values kept hot in memory unless told otherwise.
 pub const VALUE_CACHE_BYTES: u64 = 128 * 1024 * 1024;
 /// Live bytes a store may hold unless told otherwise (etcd's `--quota-backend-bytes` default).
@@ -26,6 +28,11 @@ pub const WATCH_HISTORY_EVENTS_PER_PAGE: usize = 1_000;
 pub const COMPACTION_RECORDS_PER_STEP: usize = 1_000;
 /// Bytes of one file of the log, reserved when it is made; two are always there, so a small store stays small.
 pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
+/// Bytes of applied entries after which a checkpoint is due, however few they are: a start replays what came after the last
+/// one, and the log keeps what came after the one before.
+pub const CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of the log kept behind a checkpoint for members that lag, however few entries they are.
+pub const LOG_KEPT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of recent log entries kept in memory; older ones are read back from the disk.
 pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
 /// How long files that nothing needs any more stay, in seconds, so that a copy under way finds what it has listed.
@@ -39,6 +46,14 @@ pub const SUPERSEDED_PART_OF_STORE: u64 = 6;
 pub const SUPERSEDED_FILES_MAX: usize = 1_000;
 /// Bytes of one file of the store, reserved when it is made: what is dead in the open one cannot be collected yet.
 pub const STORE_SEGMENT_BYTES: u64 = 32 * 1024 * 1024;
+/// Room that is made in the store before an entry is applied, beyond the entry's own bytes: what its records take more.
+pub const STORE_ROOM_BYTES: u64 = 64 * 1024;
+/// Bytes of the disk that making such room leaves free: manifests that let go of the log, and what the room was too small for.
+pub const STORE_RESERVE_BYTES: u64 = 1024 * 1024;
+/// The part of a segment that either is at most.
+pub const STORE_ROOM_PART_OF_SEGMENT: u64 = 32;
+/// Bytes of a copy that are synced at once: what is written behind the log's back must not keep it from the disk for long.
+pub const STORE_SYNC_BYTES: u64 = 4 * 1024 * 1024;
 /// Bytes of records gathered in memory before the store writes them.
 pub const STORE_BUFFER_BYTES: usize = 1024 * 1024;
 /// Bytes a second that are read to check the stored data while the member runs, unless told otherwise: a day is enough for 300
@@ -111,6 +126,12 @@ pub const SNAPSHOTS_AT_ONCE_MAX: usize = 2;
 pub const COLLECTION_GARBAGE_BYTES_MIN: u64 = 8 * 1024 * 1024;
 /// Dead bytes in the store that are suffered beyond that, in hundredths of the live ones.
 pub const COLLECTION_GARBAGE_PERCENT: u64 = 40;
+/// Dead bytes in the store that are suffered where space is short.
+pub const COLLECTION_SCARCE_GARBAGE_BYTES_MIN: u64 = 1024 * 1024;
+/// Dead bytes of one segment for which the rest of it is copied there, in hundredths of its bytes.
+pub const COLLECTION_SCARCE_PERCENT: u64 = 10;
+/// Segments that are suffered beyond those the bytes fill, each half: each start begins a new one, and a full disk small ones.
+pub const COLLECTION_SMALL_SEGMENTS_MAX: usize = 64;
 /// Kept bytes from which on one piece of a collection is large enough.
 pub const COLLECTION_PIECE_BYTES: u64 = 32 * 1024 * 1024;
 /// Segments in one piece of a collection.

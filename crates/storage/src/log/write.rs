@@ -83,14 +83,23 @@ impl Current {
     }
 }
 
+/// A segment before the current one.
+#[derive(Clone, Copy, Debug)]
+struct Older {
+    number: u32,
+    /// What was before it.
+    base: Base,
+    bytes: u64,
+}
+
 /// The log's one writer.
 #[derive(Debug)]
 pub struct LogWriter {
     shared: Arc<Shared>,
     options: LogOptions,
     current: Current,
-    /// Segments before the current one, oldest first, with what was before each.
-    older: VecDeque<(u32, Base)>,
+    /// Segments before the current one, oldest first.
+    older: VecDeque<Older>,
     /// Segments that are released and still there.
     superseded: Superseded,
     spare: Option<Reserved>,
@@ -133,7 +142,11 @@ impl LogWriter {
         let reserved = create::reserve_what_there_is(&dir, next, options.segment_bytes)?;
         let (sealer, segment) = reserved.begin(&dir, &head, &mut buffer)?;
         let segment = Arc::new(segment);
-        let older = found.segments.iter().map(|inherited| (inherited.number, inherited.base)).collect();
+        let older = found.segments.iter().map(|inherited| {
+            let bytes = inherited.file.file.len()?;
+            Ok(Older { number: inherited.number, base: inherited.base, bytes })
+        });
+        let older = older.collect::<Result<_, Error>>()?;
         let files = found.segments.iter().map(|inherited| (inherited.number, inherited.file.clone()));
         let files = files.chain([(next, segment.clone())]).collect();
         let shared = Arc::new(Shared::new(dir, found.tail, files));
@@ -220,18 +233,35 @@ impl LogWriter {
         self.check_sound()?;
         let dir = self.shared.dir().clone();
         let now = dir.env.clock.monotonic();
-        while let Some((oldest, _)) = self.older.front().copied() {
-            let next = self.older.get(1).map_or(self.current.base, |(_, base)| *base);
+        while let Some(Older { number, bytes, .. }) = self.older.front().copied() {
+            let next = self.older.get(1).map_or(self.current.base, |next| next.base);
             if next.0 >= below {
                 break;
             }
-            self.shared.released(oldest, next);
-            let path = names::log_segment(&dir.path, oldest);
-            let bytes = dir.env.disk.stat(&path)?.map_or(0, |stat| stat.len);
-            self.superseded.add(path, bytes, now);
+            self.shared.released(number, next);
+            self.superseded.add(names::log_segment(&dir.path, number), bytes, now);
             self.older.pop_front();
         }
         self.delete_superseded(if self.is_short_of_space { Going::All } else { Going::of(&dir) }).map(drop)
+    }
+
+    /// The first entry of the newest closed segments that together have at most `bytes`.
+    #[must_use]
+    pub fn first_within(&self, bytes: u64) -> LogIndex {
+        let (mut first, mut sum) = (self.current.base, 0u64);
+        for older in self.older.iter().rev() {
+            sum = sum.saturating_add(older.bytes);
+            if sum > bytes {
+                break;
+            }
+            first = older.base;
+        }
+        first.0.next()
+    }
+
+    /// Whether what nothing needs any more, of log and store, goes at once instead of waiting for copies under way.
+    pub fn let_go_at_once(&self, is_short_of_space: bool) {
+        self.shared.dir().is_short_of_space.store(is_short_of_space, Ordering::Relaxed);
     }
 
     /// Gives back the space of released segments now; answers whether there were any.
@@ -243,7 +273,8 @@ impl LogWriter {
         self.delete_superseded(Going::All)
     }
 
-    /// Deletes released segments from the oldest on: never one while an older one is there.
+    /// Deletes released segments from the oldest on: never one while an older one is there. Not made durable here, where a batch
+    /// may wait: a power failure brings the newest of them back, which are the log's still.
     fn delete_superseded(&mut self, going: Going) -> Result<bool, Error> {
         let dir = self.shared.dir();
         let now = dir.env.clock.monotonic();
@@ -253,9 +284,6 @@ impl LogWriter {
             dir.env.disk.remove(oldest)?;
             self.superseded.gone();
             is_changed = true;
-        }
-        if is_changed {
-            dir.env.disk.sync_dir(&dir.path.join(names::LOG))?;
         }
         Ok(is_changed)
     }
@@ -393,14 +421,14 @@ impl LogWriter {
     /// Ends the current segment and begins the reserved one.
     fn rotate(&mut self, dir: &Dir, reserved: &Reserved) -> Result<(), Error> {
         // The end is sealed before the successor's head can name it; so the successor's key is made last.
-        let Current { number, base, sealer, segment, .. } = &mut self.current;
+        let Current { number, base, capacity, sealer, segment } = &mut self.current;
         let at = sealer.position();
         self.buffer.clear();
         let extent = sealer.end(&mut self.buffer)?;
         segment.file.write_at(&self.buffer, at)?;
         segment.file.sync_data()?;
         let head = Head { predecessor: (*number, extent), hard_state: self.hard_state, base: self.last };
-        let old = (*number, *base);
+        let old = Older { number: *number, base: *base, bytes: *capacity };
         let (sealer, segment) = reserved.begin(dir, &head, &mut self.buffer)?;
         let segment = Arc::new(segment);
         self.shared.opened(reserved.number, segment.clone());

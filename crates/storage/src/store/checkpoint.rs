@@ -12,7 +12,7 @@ use crate::{Error, names};
 use bytes::Bytes;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use types::limits::{SUPERSEDED_BYTES_MIN, SUPERSEDED_PART_OF_STORE};
 use types::{LogIndex, Term};
 
@@ -102,6 +102,30 @@ impl Kept {
             consistent_index: self.newest.checkpoint.consistent_index,
             release_below: older.next(),
         }
+    }
+}
+
+/// The store's files that stay only for copies under way.
+#[derive(Clone, Debug)]
+pub struct SupersededFiles {
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+}
+
+impl SupersededFiles {
+    pub(super) fn new(shared: Arc<Shared>, ledger: Arc<Ledger>) -> Self {
+        Self { shared, ledger }
+    }
+
+    /// Deletes them, unless a checkpoint is being written, which may do so itself; answers whether there were any.
+    #[must_use]
+    pub fn free(&self) -> bool {
+        let kept = match self.ledger.kept.try_lock() {
+            Ok(kept) => Some(kept),
+            Err(TryLockError::Poisoned(kept)) => Some(kept.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        kept.is_some_and(|mut kept| delete(&self.shared.dir, &mut kept, Going::All))
     }
 }
 

@@ -19,7 +19,7 @@ mod rewrite;
 mod segment;
 mod write;
 
-pub use checkpoint::{Checkpoint, Durable, PendingCheckpoint};
+pub use checkpoint::{Checkpoint, Durable, PendingCheckpoint, SupersededFiles};
 pub use read::StoreReader;
 pub use rewrite::{Indexed, Indexing, Replaced, Rewriting, Rewritten};
 pub use write::{Replayed, SegmentUse, Store};

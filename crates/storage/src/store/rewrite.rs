@@ -17,6 +17,7 @@ use crate::{Error, names};
 use bytes::Bytes;
 use seal::{Extent, Purpose, RECORD_BYTES_MAX, Sealer};
 use std::sync::Arc;
+use types::limits::STORE_SYNC_BYTES;
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -24,19 +25,29 @@ struct Growing {
     segment: Segment,
     sealer: Sealer,
     buffer_bytes: usize,
+    /// Bytes that are synced.
+    synced: u64,
 }
 
 impl Growing {
     fn create(dir: &Dir, purpose: Purpose, number: u32, buffer_bytes: usize) -> Result<Self, Error> {
         let (segment, sealer) = Segment::create(dir, purpose, number, 0, buffer_bytes)?;
-        Ok(Self { segment, sealer, buffer_bytes })
+        Ok(Self { segment, sealer, buffer_bytes, synced: 0 })
     }
 
     fn append(&mut self, kind: RecordKind, payload: &[u8]) -> Result<Position, Error> {
         if payload.len() > RECORD_BYTES_MAX {
             return Err(seal::Error::TooLarge { bytes: payload.len(), limit: RECORD_BYTES_MAX }.into());
         }
-        self.segment.append(&mut self.sealer, kind, payload, self.buffer_bytes).map_err(no_space)
+        let position =
+            self.segment.append(&mut self.sealer, kind, payload, self.buffer_bytes).map_err(no_space)?;
+        let written = self.segment.written();
+        if written.saturating_sub(self.synced) >= STORE_SYNC_BYTES {
+            // One sync of all would keep the disk from the log's for as long.
+            self.segment.sync(written).map_err(no_space)?;
+            self.synced = written;
+        }
+        Ok(position)
     }
 
     /// Ends it, durably but for its name.

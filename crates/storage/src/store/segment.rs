@@ -115,6 +115,11 @@ impl Segment {
         Ok(synced == 0)
     }
 
+    /// Bytes that are in the file.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
     /// Bytes appended.
     pub(super) fn bytes(&self) -> u64 {
         let buffer = self.buffer();

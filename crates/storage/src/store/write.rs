@@ -1,6 +1,6 @@
 //! The store's writer.
 
-use super::checkpoint::{self, Checkpoint, Ledger, PendingCheckpoint};
+use super::checkpoint::{self, Checkpoint, Ledger, PendingCheckpoint, SupersededFiles};
 use super::read::{Shared, StoreReader};
 use super::rewrite::{self, Indexed, Indexing, Replaced, Rewriting, Rewritten};
 use super::segment::Segment;
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use seal::{END_RECORD_BYTES, Extent, HEADER_BYTES, Purpose, RECORD_BYTES_MAX, RECORD_OVERHEAD, Sealer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use types::limits::{STORE_RESERVE_BYTES, STORE_ROOM_BYTES, STORE_ROOM_PART_OF_SEGMENT};
 
 /// The segment being written.
 #[derive(Debug)]
@@ -108,15 +109,37 @@ impl Store {
             return Err(seal::Error::TooLarge { bytes: payload.len(), limit: RECORD_BYTES_MAX }.into());
         }
         let needed = (payload.len() + RECORD_OVERHEAD + END_RECORD_BYTES) as u64;
-        let fits = |active: &Active| active.sealer.position().saturating_add(needed) <= active.capacity;
-        if !self.active.as_ref().is_some_and(fits) {
-            self.rotate(needed)?;
-        }
+        self.have_room(needed, 0)?;
         let buffer_bytes = self.options.buffer_bytes;
         let Some(Active { segment, sealer, .. }) = &mut self.active else {
             return Err(Error::Misuse("no segment to append to".to_owned()));
         };
         segment.append(sealer, kind, payload, buffer_bytes).map_err(|error| self.shared.poison(error))
+    }
+
+    /// Has room for records of `bytes` and a little more in the segment that is written to, in a new one if need be; leaves
+    /// something of the disk to checkpoints, by which a full one may come to have room.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`]: everything is as before. Else the store is poisoned.
+    pub fn make_room(&mut self, bytes: usize) -> Result<(), Error> {
+        self.shared.check_sound()?;
+        let part = self.options.segment_bytes / STORE_ROOM_PART_OF_SEGMENT;
+        self.have_room(
+            (bytes as u64).saturating_add(STORE_ROOM_BYTES.min(part)),
+            STORE_RESERVE_BYTES.min(part),
+        )
+    }
+
+    fn have_room(&mut self, needed: u64, left: u64) -> Result<(), Error> {
+        let fits = |active: &Active| active.sealer.position().saturating_add(needed) <= active.capacity;
+        if self.active.as_ref().is_some_and(fits) { Ok(()) } else { self.rotate(needed, left) }
+    }
+
+    /// What deletes superseded files before their time, from any thread.
+    #[must_use]
+    pub fn superseded_files(&self) -> SupersededFiles {
+        SupersededFiles::new(self.shared.clone(), self.ledger.clone())
     }
 
     /// A reader.
@@ -290,8 +313,9 @@ impl Store {
         Ok(number)
     }
 
-    /// Has a new segment into which `needed` bytes fit. Out of space leaves everything as it was.
-    fn rotate(&mut self, needed: u64) -> Result<(), Error> {
+    /// Has a new segment into which `needed` bytes fit; one of less than the usual size leaves so much of the disk free. Out of space
+    /// leaves everything as it was.
+    fn rotate(&mut self, needed: u64, left: u64) -> Result<(), Error> {
         let number = self.take_number()?;
         let least = needed.saturating_add(HEADER_BYTES as u64);
         let mut capacity = self.options.segment_bytes.max(least);
@@ -304,7 +328,9 @@ impl Store {
         // On a nearly full disk a smaller one carries what frees space; not the largest that fits, as the log needs some too.
         while matches!(made, Err(Error::NoSpace { .. })) && capacity > least {
             capacity = (capacity / 8).max(least);
-            made = make(capacity);
+            if dir.env.disk.free_bytes(&dir.path).is_ok_and(|free| free >= capacity.saturating_add(left)) {
+                made = make(capacity);
+            }
         }
         let (segment, sealer) = made.map_err(|error| match error {
             Error::NoSpace { .. } => error,

@@ -138,6 +138,37 @@ fn superseded_files_stay_while_a_copy_may_be_made() {
     assert!(names(&world).len() < many);
 }
 
+/// Where space is short nothing waits for copies: neither what the log releases, nor what a checkpoint of the store replaces,
+/// nor what waits already.
+#[test]
+fn nothing_waits_for_copies_where_space_is_short() {
+    let world = World::new(4);
+    let mut life = world.live().unwrap();
+    life.dir.keep_superseded_files();
+    let count = |world: &World| world.disk.files().len();
+    let go_on = |life: &mut crate::world::Life, indexes: std::ops::RangeInclusive<u64>| {
+        for index in indexes {
+            let entries = [entry(index, 1, [7; 90])];
+            life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+            life.writer.sync().unwrap();
+            let durable = life.store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
+            life.writer.release(durable.release_below).unwrap();
+        }
+    };
+    go_on(&mut life, 1..=60);
+    let kept = count(&world);
+    assert!(life.store.superseded_files().free());
+    let freed = count(&world);
+    assert!(freed + 50 < kept, "the manifests of the store: {freed} of {kept}");
+    assert!(!life.store.superseded_files().free(), "once");
+    life.writer.let_go_at_once(true);
+    go_on(&mut life, 61..=120);
+    assert!(count(&world) < 12, "{}", count(&world));
+    life.writer.let_go_at_once(false);
+    go_on(&mut life, 121..=180);
+    assert!(count(&world) > 60, "{}", count(&world));
+}
+
 /// Two copies of one member go on apart, each with whole files of the same names and lengths. A file of the one among the
 /// other's is found, though every record in it opens: the chain hash is not what successor and manifest say.
 #[test]

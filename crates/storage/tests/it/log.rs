@@ -85,6 +85,30 @@ fn release_keeps_what_is_needed() {
     assert_eq!(all_entries(&life.reader), all[first.0 as usize - 1..]);
 }
 
+/// What is kept for members that lag is limited in bytes too: five thousand large entries would fill a disk.
+#[test]
+fn the_newest_segments_within_so_many_bytes_are_known() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    for entries in some(1..=60, 1).chunks(2) {
+        append(&mut life.writer, entries).unwrap();
+    }
+    let all = life.writer.first_within(u64::MAX);
+    let (few, none) = (life.writer.first_within(2 * LOG.segment_bytes), life.writer.first_within(0));
+    assert_eq!(all, LogIndex(1));
+    assert!(all < few && few < none && none <= LogIndex(61), "{all} {few} {none}");
+    let files =
+        |world: &World| world.disk.files().into_keys().filter(|path| path.starts_with("/data/log")).count();
+    assert!(files(&world) > 4);
+    let _ = life.store.checkpoint(checkpoint(60, 1)).unwrap().run().unwrap();
+    life.writer.release(few).unwrap();
+    assert_eq!(life.reader.first_index(), few, "a whole segment begins there");
+    assert!(files(&world) <= 4, "two, the current one, the next one: {}", files(&world));
+    drop(life);
+    let life = world.live().unwrap();
+    assert_eq!(life.writer.first_within(u64::MAX), few, "known after a restart too");
+}
+
 /// Staged entries are readable before they are written, also those that newer ones superseded meanwhile: consensus reads
 /// what it handed out, and the writer lags.
 #[test]

@@ -419,3 +419,22 @@ fn reserved_kinds_are_refused() {
     }
     life.store.append(RecordKind(254), b"").unwrap();
 }
+
+/// Room that was made is there: records of so many bytes are appended on a disk that became full meanwhile; where there is
+/// none, nothing changes.
+#[test]
+fn room_that_was_made_is_there() {
+    let world = World::new(3);
+    let mut life = world.live().unwrap();
+    life.store.append(RecordKind(1), &[1; 700]).unwrap();
+    let used: u64 = world.disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    world.disk.set_capacity(Some(used + 600));
+    let segments = life.store.segments();
+    assert!(matches!(life.store.make_room(700), Err(Error::NoSpace { .. })));
+    assert_eq!(life.store.segments(), segments);
+    world.disk.set_capacity(None);
+    life.store.make_room(700).unwrap();
+    world.disk.set_capacity(Some(0));
+    life.store.append(RecordKind(1), &[2; 650]).unwrap();
+    assert!(matches!(life.store.append(RecordKind(1), &[2; 700]), Err(Error::NoSpace { .. })));
+}
