@@ -4,11 +4,15 @@
 //! segments from the oldest on, a few at a time: the machine begins one such piece as a
 //! chore (`chore.rs`), any thread copies it as fast as it is let, and the machine puts the copy in its place. Reads, writes and checkpoints go on meanwhile.
 //!
+//! Where space is short a pass takes single segments instead, those first of which the least is to be copied, as they give back the
+//! most for the least room; one that finds no room is passed over.
+//!
 //! Invariants:
 //! - what a restart finds is the same before and after: a record is left out only when a newer one, further on, says all
 //!   that it said;
 //! - a deletion is left out only when every record that it deletes is gone from all older segments: those were copied
-//!   earlier in the same pass, after a compaction had done away with what the deletion deletes;
+//!   earlier in the same pass, after a compaction had done away with what the deletion deletes; a pass over some segments
+//!   leaves out none;
 //! - a segment is let go only when nobody can still look up its places.
 
 use crate::error::Error;
@@ -25,7 +29,8 @@ use std::sync::Arc;
 use storage::{Position, RecordKind, Replaced, Rewriting, Rewritten, SegmentNumber, SegmentUse};
 use types::limits::{
     COLLECTION_GARBAGE_BYTES_MIN, COLLECTION_GARBAGE_PERCENT, COLLECTION_PIECE_BYTES,
-    COLLECTION_SEGMENTS_MAX, INDEX_PAGE_KEYS,
+    COLLECTION_SCARCE_GARBAGE_BYTES_MIN, COLLECTION_SCARCE_PERCENT, COLLECTION_SEGMENTS_MAX,
+    COLLECTION_SMALL_SEGMENTS_MAX, INDEX_PAGE_KEYS,
 };
 use types::{ModRevision, Revision};
 
@@ -36,8 +41,21 @@ pub struct CollectionLimits {
     pub garbage_bytes_min: u64,
     /// Dead bytes that are suffered beyond that, in hundredths of the live ones.
     pub garbage_percent: u64,
+    /// Segments that are suffered beyond those of at least half a piece.
+    pub small_segments_max: usize,
     /// Kept bytes from which on a piece is large enough.
     pub piece_bytes: u64,
+    /// How much room there is for copies.
+    pub room: Room,
+}
+
+/// How much room there is for copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Enough.
+    Ample,
+    /// The disk is nearly full.
+    Scarce,
 }
 
 impl Default for CollectionLimits {
@@ -46,7 +64,22 @@ impl Default for CollectionLimits {
         Self {
             garbage_bytes_min: COLLECTION_GARBAGE_BYTES_MIN,
             garbage_percent: COLLECTION_GARBAGE_PERCENT,
+            small_segments_max: COLLECTION_SMALL_SEGMENTS_MAX,
             piece_bytes: COLLECTION_PIECE_BYTES,
+            room: Room::Ample,
+        }
+    }
+}
+
+impl CollectionLimits {
+    /// Those of a disk that is nearly full: what is dead is to go, however little it is.
+    #[must_use]
+    pub fn scarce() -> Self {
+        Self {
+            garbage_bytes_min: COLLECTION_SCARCE_GARBAGE_BYTES_MIN,
+            garbage_percent: 0,
+            room: Room::Scarce,
+            ..Self::default()
         }
     }
 }
@@ -55,8 +88,10 @@ impl Default for CollectionLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pass: Option<Pass>,
-    /// Garbage that the last pass left behind.
+    /// Garbage that the last pass over all left behind.
     left: u64,
+    /// Garbage that the last pass over some left behind.
+    left_by_some: u64,
     /// Segments to let go once nobody looks at them.
     retiring: VecDeque<(Move, Replaced)>,
 }
@@ -65,15 +100,28 @@ pub(crate) struct Collector {
 struct Pass {
     /// Segments that are still to come, in order.
     todo: VecDeque<SegmentNumber>,
-    /// Everything compacted below this was physically gone from the index when the pass began.
-    swept: Revision,
+    reach: Reach,
+    /// A piece found no space.
+    is_incomplete: bool,
+}
+
+/// Which segments a pass goes through.
+#[derive(Clone, Copy, Debug)]
+enum Reach {
+    /// All, from the oldest on.
+    All {
+        /// Everything compacted below this was physically gone from the index when the pass began.
+        swept: Revision,
+    },
+    /// Some: an older one may hold what a record in them does away with.
+    Some,
 }
 
 /// A piece of a pass, to be run by any thread.
 pub(crate) struct Collection {
     shared: Arc<Shared>,
     rewriting: Rewriting,
-    swept: Revision,
+    reach: Reach,
     moves: Moves,
 }
 
@@ -96,37 +144,70 @@ impl Machine {
         self.retire();
         let segments = self.journal.store.segments();
         let closed: Vec<_> = segments.iter().filter(|segment| !segment.is_active).collect();
+        // A pass that needs much room gives way to one that needs little.
+        let is_too_large = |pass: &mut Pass| matches!(pass.reach, Reach::All { .. });
+        self.collector.pass.take_if(|pass| limits.room == Room::Scarce && is_too_large(pass));
         if self.collector.pass.is_none() && self.is_pass_due(&closed, limits) {
-            let todo = closed.iter().map(|segment| segment.number).collect();
-            self.collector.pass = Some(Pass { todo, swept: self.compactions.done() });
+            self.collector.pass = Some(self.pass(&closed, limits.room));
         }
         let Some(pass) = &mut self.collector.pass else { return Ok(None) };
         let piece = take_piece(pass, &closed, limits.piece_bytes, |number| {
             self.shared.space.index().kept_bytes(number)
         });
-        let swept = pass.swept;
+        let (reach, is_incomplete) = (pass.reach, pass.is_incomplete);
         if piece.is_empty() {
             self.collector.pass = None;
-            self.collector.left = self.garbage(&closed);
+            let left = self.garbage(&closed);
+            match reach {
+                Reach::All { .. } => self.collector.left = left,
+                Reach::Some if is_incomplete => {}
+                Reach::Some => self.collector.left_by_some = left,
+            }
             return Ok(None);
         }
         match self.journal.store.rewrite(&piece) {
             Ok(rewriting) => {
                 let (shared, moves) = (self.shared.clone(), Moves::default());
-                Ok(Some(Collection { shared, rewriting, swept, moves }))
+                Ok(Some(Collection { shared, rewriting, reach, moves }))
             }
             Err(storage::Error::NoSpace { .. }) => {
-                self.collector.pass = None;
+                self.found_no_space();
                 Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Puts a piece that was copied in its place; `None` for one that found no space, which ends the pass.
+    /// A pass over all segments; where space is short, over those that give back the most for the least room.
+    fn pass(&self, closed: &[&SegmentUse], room: Room) -> Pass {
+        if room == Room::Ample {
+            let todo = closed.iter().map(|segment| segment.number).collect();
+            return Pass { todo, reach: Reach::All { swept: self.compactions.done() }, is_incomplete: false };
+        }
+        let index = self.shared.space.index();
+        let kept = closed.iter().map(|segment| (index.kept_bytes(segment.number), segment));
+        let is_worth_it = |kept: u64, bytes: u64| {
+            bytes.saturating_sub(kept) > (bytes / 100).saturating_mul(COLLECTION_SCARCE_PERCENT)
+        };
+        let mut worth_it: Vec<_> = kept.filter(|(kept, segment)| is_worth_it(*kept, segment.bytes)).collect();
+        worth_it.sort_by_key(|(kept, _)| *kept);
+        let todo = worth_it.into_iter().map(|(_, segment)| segment.number).collect();
+        Pass { todo, reach: Reach::Some, is_incomplete: false }
+    }
+
+    /// Without space the next pieces of a whole pass would leave out what the one that is missing still holds; those of the
+    /// other kind stand alone.
+    fn found_no_space(&mut self) {
+        self.collector.pass.take_if(|pass| {
+            pass.is_incomplete = true;
+            matches!(pass.reach, Reach::All { .. })
+        });
+    }
+
+    /// Puts a piece that was copied in its place; `None` for one that found no space.
     pub(crate) fn collected(&mut self, collected: Option<Collected>) -> Result<(), Error> {
         let Some(Collected { rewritten }) = collected else {
-            self.collector.pass = None;
+            self.found_no_space();
             return Ok(());
         };
         let replaced = self.journal.store.replace(rewritten)?;
@@ -149,8 +230,13 @@ impl Machine {
     fn is_pass_due(&self, closed: &[&SegmentUse], limits: CollectionLimits) -> bool {
         let live = self.shared.space.index().live_bytes();
         let suffered = (live / 100).saturating_mul(limits.garbage_percent);
-        let garbage = self.garbage(closed).saturating_sub(self.collector.left);
+        let Collector { left, left_by_some, .. } = self.collector;
+        let left = if limits.room == Room::Scarce { left.max(left_by_some) } else { left };
+        let garbage = self.garbage(closed).saturating_sub(left);
+        let stored: u64 = closed.iter().map(|segment| segment.bytes).sum();
+        let large = usize::try_from(stored / (limits.piece_bytes / 2).max(1)).unwrap_or(usize::MAX);
         garbage > suffered.saturating_add(limits.garbage_bytes_min)
+            || closed.len() > limits.small_segments_max.saturating_add(large)
     }
 
     /// Bytes of closed segments that are no kept version; what leases and members take counts too, as it is little.
@@ -162,7 +248,7 @@ impl Machine {
     }
 }
 
-/// The next segments of a pass that make about one new one.
+/// The next segments of a pass that make about one new one; of a pass over some, the next one.
 fn take_piece(
     pass: &mut Pass,
     closed: &[&SegmentUse],
@@ -173,7 +259,8 @@ fn take_piece(
     let mut bytes = 0u64;
     while let Some(number) = pass.todo.front().copied() {
         let is_there = closed.iter().any(|segment| segment.number == number);
-        let full = piece.len() >= COLLECTION_SEGMENTS_MAX || bytes >= piece_bytes;
+        let segments_max = if matches!(pass.reach, Reach::Some) { 1 } else { COLLECTION_SEGMENTS_MAX };
+        let full = piece.len() >= segments_max || bytes >= piece_bytes;
         if full && is_there {
             break;
         }
@@ -190,10 +277,10 @@ impl Collection {
     /// Copies what is wanted, durably, and tells the index. `pace` is told the bytes of every record that was read, and may
     /// wait. Answers `None` when there was no space: then nothing has changed.
     pub(crate) fn run(mut self, mut pace: impl FnMut(usize)) -> Result<Option<Collected>, Error> {
-        let Self { shared, rewriting, swept, moves } = &mut self;
+        let Self { shared, rewriting, reach, moves } = &mut self;
         let copied = rewriting.copy(|new, position, kind, payload| {
             pace(payload.len());
-            copy(shared, *swept, moves, new, (position, kind), &payload)
+            copy(shared, *reach, moves, new, (position, kind), &payload)
         });
         if let Err(error) = copied {
             self.rewriting.abandon();
@@ -215,7 +302,7 @@ impl Collection {
 /// Copies a record if it is wanted.
 fn copy(
     shared: &Shared,
-    swept: Revision,
+    reach: Reach,
     moves: &mut Moves,
     new: &mut Rewriting,
     (position, kind): (Position, RecordKind),
@@ -228,7 +315,7 @@ fn copy(
         _ => None,
     };
     let is_kept = version.is_some_and(|(key, at)| shared.space.index().keeps(key, at));
-    if !is_kept && !is_wanted(shared, swept, &record) {
+    if !is_kept && !is_wanted(shared, reach, &record) {
         return Ok(());
     }
     let to = new.append(kind, payload)?;
@@ -240,10 +327,13 @@ fn copy(
 }
 
 /// Whether a record that is no kept version still says something that no later one says.
-fn is_wanted(shared: &Shared, swept: Revision, record: &Record<'_>) -> bool {
+fn is_wanted(shared: &Shared, reach: Reach, record: &Record<'_>) -> bool {
     match record {
         Record::Put(..) => false,
-        Record::Deletion(at, _) => at.main >= swept,
+        Record::Deletion(at, _) => match reach {
+            Reach::All { swept } => at.main >= swept,
+            Reach::Some => true,
+        },
         Record::Compaction(revision) => *revision == shared.space.horizon.compacted(),
         Record::Lease { id, ttl_seconds, remaining_seconds } => {
             let leases = lock::read(&shared.leases);
@@ -254,8 +344,8 @@ fn is_wanted(shared: &Shared, swept: Revision, record: &Record<'_>) -> bool {
         Record::Member(member) => lock::read(&shared.membership).member(member.id) == Some(member),
         Record::ClusterVersion(version) => lock::read(&shared.membership).cluster_version() == Some(version),
         Record::Downgrade(target) => lock::read(&shared.membership).downgrade_target() == target.as_deref(),
-        // The pass has left out, in all older segments, every record that these did away with.
-        Record::LeaseGone(_) | Record::AlarmGone(_) => false,
+        // A pass over all has left out, in all older segments, every record that these did away with.
+        Record::LeaseGone(_) | Record::AlarmGone(_) => matches!(reach, Reach::Some),
         // A member that left must never come back.
         Record::MemberGone(_) => true,
     }

@@ -36,7 +36,7 @@ mod tally;
 
 pub use changes::Changes;
 pub use chore::{Chore, ChoreDone};
-pub use collect::CollectionLimits;
+pub use collect::{CollectionLimits, Room};
 pub use command::Command;
 pub use effects_hash::{Checkmark, WINDOW_ENTRIES};
 pub use error::{Error, Refusal};

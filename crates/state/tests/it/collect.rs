@@ -2,7 +2,7 @@
 
 use crate::rig::{EAGER, Rig, get};
 use state::command::*;
-use state::{CollectionLimits, Error};
+use state::{CollectionLimits, Error, Room};
 use types::{LeaseId, MemberId};
 
 /// Puts until `count` further segments are closed.
@@ -146,6 +146,119 @@ fn a_full_disk_only_puts_it_off() {
     rig.checkpoint();
     rig.crash();
     assert_eq!(rig.dump(0), dump);
+}
+
+/// Takes single segments, the least to be copied first.
+const SCARCE: CollectionLimits = CollectionLimits { room: Room::Scarce, ..EAGER };
+
+/// A nearly full disk has no room for a large copy, but segments of which little is wanted give back more than their copies take:
+/// the first segment, of which everything is wanted, must not stand in the way.
+#[test]
+fn a_nearly_full_disk_gives_back_the_emptiest_segments_first() {
+    let mut rig = Rig::new();
+    fill(&mut rig, "kept", 12);
+    for _ in 0..5 {
+        fill(&mut rig, "a", 3);
+    }
+    rig.compact(rig.revision()).unwrap();
+    rig.sweep();
+    rig.checkpoint();
+    let (before, dump) = (disk_bytes(&rig), rig.dump(0));
+    let used: u64 = rig.home.disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    rig.home.disk.set_capacity(Some(used + 8_000));
+    assert!(
+        !rig.chore_within(CollectionLimits { piece_bytes: 1 << 20, ..EAGER }),
+        "no room for a large copy"
+    );
+    while rig.chore_within(SCARCE) {
+        rig.checkpoint();
+        rig.checkpoint();
+    }
+    assert!(disk_bytes(&rig) < before * 3 / 4, "{} of {before}", disk_bytes(&rig));
+    rig.crash();
+    assert_eq!(rig.dump(0), dump);
+}
+
+/// Where only some segments are copied, an older one may hold what a record in them does away with: it must not come back.
+#[test]
+fn what_is_gone_stays_gone_where_single_segments_are_copied() {
+    let mut rig = Rig::new();
+    let no_space = Alarm { member: MemberId(2), kind: AlarmKind::NoSpace };
+    let alarm = |action| Command::Alarm(AlarmChange { action, alarm: no_space });
+    // Of the oldest segment much is wanted.
+    (0..4).for_each(|i| rig.put(&format!("kept{i}"), &"x".repeat(60)));
+    rig.put("key", "value");
+    rig.grant(7);
+    rig.apply(alarm(AlarmAction::Raise)).unwrap();
+    // Under the alarm nothing else takes room.
+    for remaining_seconds in 1..60 {
+        let remaining = vec![LeaseRemaining { id: LeaseId(7), remaining_seconds }];
+        rig.apply(Command::LeaseCheckpoint(remaining)).unwrap();
+    }
+    rig.delete("key");
+    rig.apply(alarm(AlarmAction::Clear)).unwrap();
+    rig.apply(Command::LeaseRevoke(LeaseId(7))).unwrap();
+    for _ in 0..3 {
+        fill(&mut rig, "b", 3);
+    }
+    rig.compact(rig.revision()).unwrap();
+    rig.sweep();
+    let used: u64 = rig.home.disk.files().values().map(|bytes| bytes.len() as u64).sum();
+    rig.home.disk.set_capacity(Some(used + 900));
+    let copied = (0..100).filter(|_| rig.chore_within(SCARCE)).count();
+    assert!(copied > 3, "{copied}");
+    rig.home.disk.set_capacity(None);
+    rig.checkpoint();
+    assert!(rig.chore_within(SCARCE), "the oldest segment found no room, and is tried again");
+    rig.crash();
+    assert!(rig.keys(&get("key", "")).is_empty(), "the deletion was left out, and the key is back");
+    assert!(rig.reader().leases().is_empty(), "the lease is back");
+    assert!(rig.reader().alarms(AlarmKind::None).is_empty(), "the alarm is back");
+}
+
+/// What cannot be left out is not copied again and again: a member on a nearly full disk must come to rest.
+#[test]
+fn a_pass_over_single_segments_ends() {
+    let mut rig = Rig::new();
+    for i in 0..60 {
+        rig.put(&format!("gone{i}"), "x");
+        rig.delete(&format!("gone{i}"));
+    }
+    fill(&mut rig, "a", 1);
+    rig.compact(rig.revision()).unwrap();
+    rig.sweep();
+    let copied = std::iter::repeat_with(|| rig.chore_within(SCARCE)).take(100).filter(|more| *more).count();
+    assert!(copied > 2 && copied < 50, "{copied}");
+}
+
+/// Every start begins a new segment, and a full disk small ones: many small ones become few, though nothing in them is dead.
+#[test]
+fn many_small_segments_become_few() {
+    let mut rig = Rig::new();
+    for i in 0..40 {
+        rig.put(&format!("k{i:02}"), "v");
+        rig.checkpoint();
+        rig.crash();
+    }
+    let limits = CollectionLimits {
+        small_segments_max: 20,
+        garbage_bytes_min: 1 << 20,
+        piece_bytes: 1 << 20,
+        ..EAGER
+    };
+    let stores = |rig: &Rig| {
+        let names = rig.home.disk.files().into_keys();
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "store")).count()
+    };
+    let (before, dump) = (stores(&rig), rig.dump(0));
+    assert!(before >= 40, "{before}");
+    while rig.chore_within(limits) {}
+    rig.checkpoint();
+    rig.checkpoint();
+    assert!(stores(&rig) < before / 2, "{} of {before}", stores(&rig));
+    rig.crash();
+    assert_eq!(rig.dump(0), dump);
+    assert!(!rig.chore_within(limits), "few are suffered");
 }
 
 /// A pass is due only when there is enough to gain, and one that gained nothing is not begun again for the same garbage.

@@ -5,13 +5,18 @@ use bytes::Bytes;
 use state::command::*;
 use state::outcome::*;
 use state::query::*;
-use state::{CollectionLimits, Machine, Reader, Refusal, Sweep};
+use state::{CollectionLimits, Machine, Reader, Refusal, Room, Sweep};
 use types::{Key, KeyRange, LeaseId, LogIndex, Revision, Term};
 
 const CACHE_BYTES: u64 = 4096;
 /// Collects for a single dead byte, a segment or two at a time.
-pub(crate) const EAGER: CollectionLimits =
-    CollectionLimits { garbage_bytes_min: 0, garbage_percent: 0, piece_bytes: 600 };
+pub(crate) const EAGER: CollectionLimits = CollectionLimits {
+    garbage_bytes_min: 0,
+    garbage_percent: 0,
+    small_segments_max: usize::MAX,
+    piece_bytes: 600,
+    room: Room::Ample,
+};
 
 pub(crate) struct Rig {
     pub(crate) machine: Machine,
