@@ -4,7 +4,8 @@
 //! itself, nor to a clock but to measure: its driver feeds it and carries out what it returns.
 //!
 //! Invariants: entries are applied in log order, each once; a reply is given only after its entry's effects can be read;
-//! an error here means that this member cannot go on, and nothing is answered after it but that.
+//! an entry for whose effects the store has no room waits here whole, so that checkpoints and collections, which make
+//! room, go on; an error here means that this member cannot go on, and nothing is answered after it but that.
 
 use crate::batch::{Batch, Committed};
 use crate::codec;
@@ -19,7 +20,7 @@ use env::Clock;
 use state::changes::Changes;
 use state::command::Command;
 use state::{Applied, Chore, ChoreDone, CollectionLimits, Machine, Outcome, Refusal, Sweep};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use types::{LogIndex, RequestId, Revision, Term};
 
@@ -36,6 +37,10 @@ pub(crate) type Answer = (Reply<Proposed>, Result<Proposed, Refused>);
 /// The applying half of a member.
 pub(crate) struct Applier {
     machine: Machine,
+    /// Committed entries that are not applied yet, for want of room in the store.
+    unapplied: VecDeque<Committed>,
+    /// Bytes of the entries applied since the last checkpoint was prepared.
+    bytes_since_checkpoint: u64,
     waiting: HashMap<RequestId, Reply<Proposed>>,
     /// Compactions whose answer waits until the history is gone from the store, by their revision.
     sweeping: Vec<(Revision, Reply<Proposed>, Proposed)>,
@@ -80,10 +85,21 @@ impl Applier {
     pub(crate) fn new(machine: Machine, conf_state: Bytes, meter: Meter, compaction_records: usize) -> Self {
         let (waiting, sweeping) = (HashMap::new(), Vec::new());
         let (sweep_is_due, sweep_waits) = (true, false);
-        Self { machine, waiting, sweeping, conf_state, sweep_is_due, sweep_waits, compaction_records, meter }
+        Self {
+            machine,
+            unapplied: VecDeque::new(),
+            bytes_since_checkpoint: 0,
+            waiting,
+            sweeping,
+            conf_state,
+            sweep_is_due,
+            sweep_waits,
+            compaction_records,
+            meter,
+        }
     }
 
-    /// Applies a batch.
+    /// Applies a batch, as far as the store has room: the rest waits for the next call, which may bring an empty batch.
     ///
     /// # Errors
     /// The member must stop: the store failed, or the log holds what this version does not understand.
@@ -95,8 +111,12 @@ impl Applier {
                 effects.answers.push((reply, Err(refused)));
             }
         }
-        for committed in batch.entries {
-            self.apply_one(committed, &mut effects)?;
+        self.unapplied.extend(batch.entries);
+        while let Some(next) = self.unapplied.front()
+            && self.machine.make_room(next.entry.data.len())?
+            && let Some(next) = self.unapplied.pop_front()
+        {
+            self.apply_one(next, &mut effects)?;
         }
         effects.changes = self.machine.take_changes();
         self.sweep_is_due |= effects.changes.compacted.is_some();
@@ -105,6 +125,7 @@ impl Applier {
 
     fn apply_one(&mut self, committed: Committed, effects: &mut Effects) -> Result<(), Failure> {
         let Entry { index, term, kind, data } = committed.entry;
+        self.bytes_since_checkpoint = self.bytes_since_checkpoint.saturating_add(data.len() as u64);
         if let Some(conf_state) = committed.conf_state {
             self.conf_state = conf_state;
         }
@@ -142,6 +163,16 @@ impl Applier {
             effects.answers.push((reply, Ok(proposed)));
         }
         Ok(())
+    }
+
+    /// Whether an entry waits for room in the store.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        !self.unapplied.is_empty()
+    }
+
+    /// Bytes of the entries applied since the last checkpoint was prepared.
+    pub(crate) fn bytes_since_checkpoint(&self) -> u64 {
+        self.bytes_since_checkpoint
     }
 
     /// Whether [`Applier::sweep`] has work.
@@ -182,6 +213,7 @@ impl Applier {
     /// # Errors
     /// The store failed.
     pub(crate) fn checkpoint(&mut self) -> Result<storage::PendingCheckpoint, Failure> {
+        self.bytes_since_checkpoint = 0;
         Ok(self.machine.checkpoint(self.conf_state.clone())?)
     }
 
@@ -207,5 +239,57 @@ impl Applier {
         let sweeping = std::mem::take(&mut self.sweeping).into_iter().map(|(_, reply, _)| reply);
         let answers = waiting.chain(sweeping).map(|reply| (reply, Err(why.clone()))).collect();
         Effects { changes: Changes::default(), answers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env::Env;
+    use state::command::{Put, PutLease, PutValue};
+    use std::path::Path;
+    use storage::{DataDir, Identity, KeyFile, Store, StoreOptions};
+    use types::{ClusterId, Key, LeaseId, MemberId};
+
+    fn put(index: u64) -> Committed {
+        let value = PutValue::Set(Bytes::from(vec![b'x'; 3_000]));
+        let key = Key::new(Bytes::from(format!("k{index}"))).unwrap();
+        let put = Put { key, value, lease: PutLease::Set(LeaseId::NONE), prev_kv: false };
+        let data = codec::encode(codec::Envelope { id: RequestId(index), command: Command::Put(put) });
+        let entry = Entry { index: LogIndex(index), term: Term(1), kind: EntryKind::Normal, data };
+        Committed { entry, conf_state: None }
+    }
+
+    fn batch(indexes: std::ops::RangeInclusive<u64>) -> Batch {
+        let expected =
+            indexes.clone().map(|index| -> (_, Reply<Proposed>) { (RequestId(index), Box::new(drop)) });
+        Batch { expected: expected.collect(), entries: indexes.map(put).collect(), ..Batch::default() }
+    }
+
+    /// An entry for which the store has no room waits whole, and those after it: a checkpoint of what is before it can be made,
+    /// which may be what makes room. With room it is applied, once.
+    #[test]
+    fn an_entry_without_room_waits_whole() {
+        let (env, _, disk) = Env::simulated(7);
+        env.disk.create_dir(Path::new("/keys")).unwrap();
+        let key = KeyFile::create(&*env.disk, Path::new("/keys"), &*env.random).unwrap();
+        let identity = Identity { cluster: ClusterId(5), member: MemberId(6) };
+        let dir = DataDir::create(&env, Path::new("/data"), identity, &key).unwrap();
+        let options = StoreOptions { segment_bytes: 1 << 17, ..StoreOptions::default() };
+        let machine = Machine::open(Store::open(&dir, options).unwrap(), 1 << 20).unwrap();
+        let meter = Meter { clock: env.clock.clone(), counts: Arc::default() };
+        let mut applier = Applier::new(machine, Bytes::new(), meter, 1_000);
+        assert_eq!(applier.apply(batch(1..=1)).unwrap().answers.len(), 1);
+        let used: u64 = disk.files().values().map(|bytes| bytes.len() as u64).sum();
+        disk.set_capacity(Some(used + 20_000));
+        let first = applier.apply(batch(2..=100)).unwrap().answers.len();
+        assert!(first > 30 && first < 60 && applier.waits_for_room(), "{first}");
+        let durable = applier.checkpoint().unwrap().run().expect("room is left for it");
+        assert_eq!(durable.consistent_index, applier.applied());
+        assert!(applier.apply(batch(101..=101)).unwrap().answers.is_empty(), "in order");
+        disk.set_capacity(None);
+        assert_eq!(applier.apply(Batch::default()).unwrap().answers.len(), 100 - first);
+        assert!(!applier.waits_for_room());
+        assert_eq!(applier.applied(), LogIndex(101));
     }
 }

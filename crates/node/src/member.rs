@@ -15,6 +15,7 @@ use audit::Recorded;
 use state::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use types::limits::PROPOSALS_PENDING_BYTES_MAX;
 use types::{ClusterId, LeaseId, LogIndex, MemberId, RequestId, Term};
 
 pub use consensus::Role;
@@ -71,10 +72,14 @@ impl Member {
             reply(Err(Refused::TooLarge { bytes: entry.len(), limit: shared.request_bytes_max }));
             return;
         }
+        let bytes = entry.len() as u64;
+        let others = shared.pending_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let is_too_much = others > 0 && others.saturating_add(bytes) > PROPOSALS_PENDING_BYTES_MAX;
         shared.pending.fetch_add(1, Ordering::Relaxed);
         let counted = self.clone();
         let reply: Reply<Proposed> = Box::new(move |answer| {
             counted.shared.pending.fetch_sub(1, Ordering::Relaxed);
+            counted.shared.pending_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if answer.is_err() {
                 counted.shared.failed.fetch_add(1, Ordering::Relaxed);
             }
@@ -84,6 +89,10 @@ impl Member {
             }
             reply(answer);
         });
+        if is_too_much {
+            reply(Err(Refused::TooManyRequests));
+            return;
+        }
         let unsent = shared.inputs.push(Input::Propose(Proposal { id, entry, intent, reply }));
         let (input, refused) = match unsent {
             Ok(()) => return,

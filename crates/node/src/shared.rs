@@ -14,7 +14,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use types::{ClusterId, MemberId};
+use types::{ClusterId, LogIndex, MemberId};
 
 /// What the handle and the threads share.
 pub(crate) struct Shared {
@@ -33,13 +33,15 @@ pub(crate) struct Shared {
     pub applied: AtomicU64,
     /// Written by the checkpoint thread: the number of the newest durable manifest, 0 before the first of this life.
     pub generation: AtomicU64,
-    /// Written by the checkpoint thread: log entries below this index are not needed any more.
-    pub release_below: AtomicU64,
+    /// Written by the checkpoint thread: what the log may let go of.
+    pub release: Mutex<Release>,
     pub next_request: AtomicU64,
     pub next_stream: AtomicU64,
     /// Watch streams that are open: without any the hub need not be told of changes.
     pub open_streams: Arc<AtomicUsize>,
     pub pending: AtomicUsize,
+    /// Bytes of the proposals that are not answered yet.
+    pub pending_bytes: AtomicU64,
     pub failed: AtomicU64,
     /// Set by the first thread that fails; the consensus thread then ends at its next tick, and with it all others.
     pub broken: AtomicBool,
@@ -53,6 +55,15 @@ pub(crate) struct Shared {
     pub bell: (Mutex<()>, Condvar),
     pub threads: Mutex<Option<Threads>>,
     pub counts: Arc<Counts>,
+}
+
+/// What a checkpoint lets the log go of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Release {
+    /// No entry below is needed any more.
+    pub below: LogIndex,
+    /// Those from here on are kept for members that lag, as far as there is room.
+    pub kept_from: LogIndex,
 }
 
 /// How long a full disk is left alone before the next try.

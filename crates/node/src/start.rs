@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::inbox::Inbox;
 use crate::lease_clock::LeaseClock;
 use crate::member::Member;
-use crate::shared::{Shared, Threads, lock};
+use crate::shared::{Release, Shared, Threads, lock};
 use crate::threads::{
     ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, Space, Stepper, run_checkpoints, run_chores,
     run_hub, wait_for_space,
@@ -59,8 +59,12 @@ pub struct Settings {
     pub progress_interval: Duration,
     /// A checkpoint is due after so many entries.
     pub checkpoint_entries: u64,
+    /// Or after so many bytes of them.
+    pub checkpoint_bytes: u64,
     /// Entries kept in the log below the checkpoint, for members that lag.
     pub log_entries_kept: u64,
+    /// Bytes of the log that these may take.
+    pub log_bytes_kept: u64,
     /// The version that this member speaks (`3.7.0`).
     pub cluster_version: String,
     /// Bytes of values kept hot in memory.
@@ -329,11 +333,12 @@ fn run(
         position: Mutex::new(Position { role: Role::Follower, leader: None, term: Term(0), commit: applied }),
         applied: AtomicU64::new(applied.0),
         generation: AtomicU64::new(0),
-        release_below: AtomicU64::new(0),
+        release: Mutex::default(),
         next_request: AtomicU64::new(first_request(dir, env)),
         next_stream: AtomicU64::new(1),
         open_streams: Arc::default(),
         pending: AtomicUsize::new(0),
+        pending_bytes: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         broken: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
@@ -351,18 +356,22 @@ fn run(
         inputs: inputs.clone(),
         tick: settings.tick,
     };
-    let Durable { writer, mark } = log;
-    let space =
-        Space { disk: env.disk.clone(), path: dir.path().to_owned(), least: settings.store.segment_bytes };
+    let space = Space {
+        disk: env.disk.clone(),
+        path: dir.path().to_owned(),
+        superseded: machine.superseded_files(),
+        least: settings.store.segment_bytes,
+    };
     let log_thread = LogThread {
-        writer,
-        mark,
+        writer: log.writer,
+        mark: log.mark,
         space,
         shared: shared.clone(),
         inputs,
         stepper,
         is_unmarked: false,
-        released: 0,
+        released: Release::default(),
+        bytes_kept: settings.log_bytes_kept,
     };
     machine.when_full(wait_for_space(shared.clone()));
     let apply_thread = ApplyThread {
@@ -378,6 +387,7 @@ fn run(
         checkpoints: to_checkpoints,
         chores: Chores::new(to_chores, chores_done),
         checkpoint_entries: settings.checkpoint_entries,
+        checkpoint_bytes: settings.checkpoint_bytes,
         checkpointed: applied,
         compacting_since: None,
     };

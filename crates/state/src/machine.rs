@@ -19,7 +19,7 @@ use crate::restore::{self, Restored};
 use crate::shared::Shared;
 use bytes::Bytes;
 use std::sync::Arc;
-use storage::{Checkpoint, PendingCheckpoint, Store};
+use storage::{Checkpoint, PendingCheckpoint, Store, SupersededFiles};
 use types::{LogIndex, Revision, Term};
 
 /// The replicated state with its store.
@@ -106,6 +106,26 @@ impl Machine {
     #[must_use]
     pub fn swept(&self) -> Revision {
         self.compactions.done()
+    }
+
+    /// Has room in the store for the effects of an entry of `bytes`, as far as these can be told before; answers whether it
+    /// has. An entry for which there is none can wait whole; one that finds none in the middle waits half done.
+    ///
+    /// # Errors
+    /// The store's failure; no space is none.
+    pub fn make_room(&mut self, bytes: usize) -> Result<bool, Error> {
+        self.check_whole()?;
+        match self.journal.store.make_room(bytes) {
+            Ok(()) => Ok(true),
+            Err(storage::Error::NoSpace { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What deletes the store's superseded files before their time, from any thread.
+    #[must_use]
+    pub fn superseded_files(&self) -> SupersededFiles {
+        self.journal.store.superseded_files()
     }
 
     /// Prepares to make what was applied durable, with the configuration state of consensus; another thread runs it.

@@ -30,6 +30,8 @@ pub(crate) struct ApplyThread {
     pub chores: Chores,
     /// A checkpoint is due after so many entries.
     pub checkpoint_entries: u64,
+    /// Or after so many bytes of them.
+    pub checkpoint_bytes: u64,
     pub checkpointed: LogIndex,
     /// When the physical work began that is going on.
     pub compacting_since: Option<env::Monotonic>,
@@ -60,6 +62,7 @@ impl ApplyThread {
     fn run_until_stopped(&mut self) -> Result<(), Failure> {
         loop {
             let wait = match (self.applier.has_sweep(), self.applier.sweep_waits()) {
+                (false, _) if self.applier.waits_for_room() => FULL_DISK_PAUSE,
                 (false, _) => self.chores.patience(),
                 (true, true) => SWEEP_PAUSE,
                 (true, false) => Duration::ZERO,
@@ -71,21 +74,25 @@ impl ApplyThread {
             };
             let effects = match batch {
                 Some(batch) => self.applier.apply(batch)?,
-                None => self.applier.sweep()?,
+                None if self.applier.has_sweep() => self.applier.sweep()?,
+                None => self.applier.apply(Batch::default())?,
             };
-            self.shared.store_waits.store(false, Ordering::Release);
+            // The log thread tells of it, refuses what would make it worse, and gives back what it can.
+            self.shared.store_waits.store(self.applier.waits_for_room(), Ordering::Release);
             self.time_compaction(&effects.changes);
             self.shared.applied.store(self.applier.applied().0, Ordering::Release);
             self.tell(effects.changes);
             answer(effects.answers);
             let now = Duration::from_millis(self.shared.clock.monotonic().millis());
-            let chore_done = self.chores.tend(&mut self.applier, now)?;
+            let is_full = self.shared.full_disk.load(Ordering::Acquire);
+            let is_due = self.chores.tend(&mut self.applier, now, is_full)?;
             let entries = self.applier.applied().0.saturating_sub(self.checkpointed.0);
-            if chore_done || entries >= self.checkpoint_entries {
+            let bytes = self.applier.bytes_since_checkpoint();
+            if is_due || entries >= self.checkpoint_entries || bytes >= self.checkpoint_bytes {
                 self.checkpoint_if_idle()?;
             }
         }
-        // The last checkpoint of this life, so that the next start has nothing to replay.
+        // The last checkpoint of this life, so that the next start has nothing to replay but what waits for room.
         let last = self.applier.checkpoint()?;
         run_timed(last, &self.shared)?;
         Ok(())
@@ -147,10 +154,10 @@ impl ApplyThread {
     }
 }
 
-/// Waits while there is no space in the middle of an entry, until there is some or the member ends.
+/// Waits while there is no space in the middle of an entry, which had less room made for it than its effects take, until there
+/// is some or the member ends.
 pub(crate) fn wait_for_space(shared: Arc<Shared>) -> state::WhenFull {
     Box::new(move || {
-        // The log thread tells of it, refuses what would make it worse, and gives back what it can.
         shared.store_waits.store(true, Ordering::Release);
         shared.pause(FULL_DISK_PAUSE);
         !shared.is_ending()

@@ -1,7 +1,7 @@
 //! The checkpoint thread: makes durable what apply prepared, and lets the log go of what that covers.
 
 use super::OnFailure;
-use crate::shared::Shared;
+use crate::shared::{Release, Shared, lock};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use storage::PendingCheckpoint;
@@ -17,8 +17,10 @@ pub(crate) fn run_checkpoints(
         match run_timed(pending, shared) {
             Ok(durable) => {
                 shared.generation.store(durable.generation, Ordering::Release);
-                let below = durable.release_below.min(durable.consistent_index.saturating_back(kept).next());
-                shared.release_below.fetch_max(below.0, Ordering::AcqRel);
+                *lock(&shared.release) = Release {
+                    below: durable.release_below,
+                    kept_from: durable.consistent_index.saturating_back(kept).next(),
+                };
             }
             // The manifest before stands; a later checkpoint covers this too.
             Err(error @ storage::Error::NoSpace { .. }) => {

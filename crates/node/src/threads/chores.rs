@@ -1,8 +1,8 @@
 //! Chores: the store's work that has time, on a thread of its own, one at a time.
 //!
-//! Owns when a chore is begun, how fast it may go, and the checkpoints that make its effect durable. What a chore does is
-//! the state's. A chore that meets damage is said to have done so and is the last one of this life: the data it met
-//! answers for itself when it is read.
+//! Owns when a chore is begun, how fast it may go, and the checkpoints that make its effect durable; on a full disk also those
+//! by which the log is let go of, since no others may come. What a chore does is the state's. A chore that meets damage is said
+//! to have done so and is the last one of this life: the data it met answers for itself when it is read.
 
 use super::OnFailure;
 use crate::apply::Applier;
@@ -12,6 +12,7 @@ use state::{Chore, ChoreDone, CollectionLimits};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
+use types::LogIndex;
 use types::limits::CHORE_BYTES_PER_SECOND;
 
 /// How often an idle member looks whether there is a chore.
@@ -30,11 +31,13 @@ pub(crate) struct Chores {
     is_out: bool,
     look_at: Duration,
     checkpoints_due: u32,
+    /// The last entry that such checkpoints cover.
+    covered: LogIndex,
 }
 
 impl Chores {
     pub(crate) fn new(to: SyncSender<Chore>, done: Receiver<ChoreDone>) -> Self {
-        Self { to, done, is_out: false, look_at: Duration::ZERO, checkpoints_due: 0 }
+        Self { to, done, is_out: false, look_at: Duration::ZERO, checkpoints_due: 0, covered: LogIndex(0) }
     }
 
     /// How long the apply thread may wait for something else.
@@ -43,11 +46,19 @@ impl Chores {
     }
 
     /// Takes back what is done and gives out what is due; whether a checkpoint should follow.
-    pub(crate) fn tend(&mut self, applier: &mut Applier, now: Duration) -> Result<bool, Failure> {
+    pub(crate) fn tend(
+        &mut self,
+        applier: &mut Applier,
+        now: Duration,
+        is_full: bool,
+    ) -> Result<bool, Failure> {
         if self.is_out {
             let Ok(done) = self.done.try_recv() else { return Ok(false) };
             self.is_out = false;
-            self.look_at = if done.found_no_space() { now + NO_SPACE_PAUSE } else { now };
+            self.look_at = match done.found_no_space() {
+                true => now + if is_full { LOOK } else { NO_SPACE_PAUSE },
+                false => now,
+            };
             self.checkpoints_due = SETTLING_CHECKPOINTS;
             applier.end_chore(done)?;
             return Ok(true);
@@ -56,7 +67,12 @@ impl Chores {
             return Ok(false);
         }
         self.look_at = now + LOOK;
-        if let Some(chore) = applier.begin_chore(CollectionLimits::default())? {
+        if is_full && applier.applied() > self.covered {
+            self.covered = applier.applied();
+            self.checkpoints_due = SETTLING_CHECKPOINTS;
+        }
+        let limits = if is_full { CollectionLimits::scarce() } else { CollectionLimits::default() };
+        if let Some(chore) = applier.begin_chore(limits)? {
             self.is_out = true;
             // The thread is gone only after a failure it has told.
             let _ = self.to.try_send(chore);

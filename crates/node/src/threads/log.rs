@@ -7,14 +7,13 @@ use crate::error::Refused;
 use crate::failure::Failure;
 use crate::inbox::Inbox;
 use crate::input::Input;
-use crate::shared::{FULL_DISK_PAUSE, Shared};
+use crate::shared::{FULL_DISK_PAUSE, Release, Shared, lock};
 use env::Disk;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use storage::{FreshnessMark, LogWriter, Mark};
-use types::LogIndex;
+use storage::{FreshnessMark, LogWriter, Mark, SupersededFiles};
 
 /// How often an idle member looks whether there is space.
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,6 +22,7 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Space {
     pub disk: Arc<dyn Disk>,
     pub path: PathBuf,
+    pub superseded: SupersededFiles,
     /// Bytes: room for the store's next segment. What needs no room lives on it when nothing else is taken any more.
     pub least: u64,
 }
@@ -46,8 +46,10 @@ pub(crate) struct LogThread {
     pub stepper: Arc<Stepper>,
     /// The last mark could not be written.
     pub is_unmarked: bool,
-    /// Everything below this index was let go of.
-    pub released: u64,
+    /// What was let go of.
+    pub released: Release,
+    /// Bytes that are kept for members that lag.
+    pub bytes_kept: u64,
 }
 
 impl LogThread {
@@ -121,12 +123,13 @@ impl LogThread {
         Ok(ticks.or(write))
     }
 
-    /// Lets go of what a checkpoint has covered.
+    /// Lets go of what a checkpoint has covered, but for what is kept for members that lag.
     fn release(&mut self) -> Result<(), storage::Error> {
-        let below = self.shared.release_below.load(Ordering::Acquire);
-        if below > self.released {
-            self.writer.release(LogIndex(below))?;
-            self.released = below;
+        let release = *lock(&self.shared.release);
+        if release != self.released {
+            self.released = release;
+            let kept_from = release.kept_from.max(self.writer.first_within(self.bytes_kept));
+            self.writer.release(release.below.min(kept_from))?;
         }
         Ok(())
     }
@@ -149,10 +152,11 @@ impl LogThread {
         let was_full = self.shared.full_disk.load(Ordering::Acquire);
         let store_waits = self.shared.store_waits.load(Ordering::Acquire);
         let mut full = store_waits || self.space.is_short(was_full);
-        if full && self.writer.free_released()? {
+        if full && self.give_back()? {
             full = store_waits || self.space.is_short(was_full);
         }
         full |= self.writer.is_short_of_space() && self.writer.look_for_space()?;
+        self.writer.let_go_at_once(full);
         match (self.shared.full_disk.swap(full, Ordering::AcqRel), full) {
             (false, true) => tracing::error!(
                 hint = "free space where the data lies, or compact and delete",
@@ -162,6 +166,14 @@ impl LogThread {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Gives back what is kept for members that lag, and what waits for copies; answers whether there was any.
+    fn give_back(&mut self) -> Result<bool, storage::Error> {
+        let covered = lock(&self.shared.release).below;
+        self.writer.release(covered)?;
+        let log = self.writer.free_released()?;
+        Ok(self.space.superseded.free() | log)
     }
 
     fn append(&mut self, batch: storage::LogBatch<'_>) -> Result<(), storage::Error> {

@@ -1,6 +1,6 @@
 //! A full disk: what needs room is refused, everything else goes on, and nothing acknowledged is lost.
 
-use crate::world::{PATIENCE, World, carry_out, end, key, keys, propose, put, settings};
+use crate::world::{PATIENCE, World, carry_out, end, key, keys, propose, put, recorded, settings};
 use bytes::Bytes;
 use env::sim::Fault;
 use node::{Member, Proposed, Refused, Settings};
@@ -217,4 +217,132 @@ fn a_full_disk_refuses_puts_and_recovers() {
     assert!(answered.applied.result.is_ok());
     assert!(keys(&member).len() > acknowledged);
     member.stop();
+}
+
+/// Tries a put until it is carried out, while time goes on.
+fn put_when_time_has_passed(member: &Member, world: &World, what: &str) {
+    let began = std::time::Instant::now();
+    while is_no_space(&carry_out(member, put(what, 0))) {
+        assert!(began.elapsed() < PATIENCE, "no room came back: {:?}", world.disk.files().keys());
+        world.clock.advance(Duration::from_secs(1));
+        std::thread::yield_now();
+    }
+}
+
+/// A disk that was filled by puts gives its space back by deletions and a compaction alone, again and again: checkpoints let the
+/// log go, what is dead is collected, and nothing waits for copies. No file system grows by itself.
+#[test]
+fn a_full_disk_gives_its_space_back_by_itself() {
+    let world = World::new();
+    // No checkpoint comes of itself, and the log would keep all entries for members that lag.
+    let settings = Settings { log_entries_kept: 1_000_000, log_bytes_kept: 1 << 40, ..settings(1_000_000) };
+    let mut member = world.start_as(settings.clone()).unwrap();
+    world.disk.set_capacity(Some(used(&world) + 6_000_000));
+    for round in 0..6 {
+        let count = fill(&member, &world);
+        assert!(count > 50, "only {count} puts in round {round}");
+        if round % 2 == 1 {
+            end(member);
+            member = world.start_as(settings.clone()).unwrap();
+        }
+        let all = KeyRange::all();
+        let revision = carry_out(&member, Command::DeleteRange(DeleteRange { range: all, prev_kv: false }));
+        let revision = revision.unwrap().applied.revision;
+        carry_out(&member, Command::Compact(Compact { revision, physical: true })).unwrap();
+        put_when_time_has_passed(&member, &world, "again");
+        assert_eq!(keys(&member), ["again"], "round {round}");
+    }
+    end(member);
+    assert_eq!(told(&world), None);
+}
+
+/// A full disk lets go of the log's part of what is in the store as well, though nothing is deleted and no checkpoint is due:
+/// nobody has to free anything for that.
+#[test]
+fn a_full_disk_lets_go_of_the_log() {
+    let world = World::new();
+    let store = StoreOptions { segment_bytes: 1 << 23, ..StoreOptions::default() };
+    let settings =
+        Settings { log_entries_kept: 1_000_000, log_bytes_kept: 1 << 40, store, ..settings(1_000_000) };
+    let member = world.start_as(settings).unwrap();
+    carry_out(&member, put("first", 0)).unwrap();
+    world.disk.set_capacity(Some(used(&world) + 13_000_000));
+    let count = fill(&member, &world);
+    assert!(count > 400, "{count}");
+    put_when_time_has_passed(&member, &world, "more");
+    end(member);
+    assert_eq!(told(&world), None);
+}
+
+/// Few large entries bring a checkpoint as many small ones do, and the log keeps no more bytes of them than it is told to.
+#[test]
+fn checkpoints_are_due_by_bytes_too() {
+    let world = World::new();
+    let settings = Settings {
+        checkpoint_bytes: 400_000,
+        log_entries_kept: 1_000_000,
+        log_bytes_kept: 600_000,
+        // No segment of the store is ever full, so that no chore brings one.
+        store: StoreOptions { segment_bytes: 1 << 23, ..StoreOptions::default() },
+        ..settings(1_000_000)
+    };
+    let member = world.start_as(settings).unwrap();
+    world.disk.set_capacity(None);
+    for n in 0..1_000 {
+        carry_out(&member, large(n)).unwrap();
+    }
+    let log = || {
+        let files = world.disk.files();
+        files
+            .iter()
+            .filter(|(path, _)| path.starts_with("/data/log"))
+            .map(|(_, bytes)| bytes.len())
+            .sum::<usize>()
+    };
+    let began = std::time::Instant::now();
+    // Nothing waits for copies any more when the next checkpoints come.
+    for _ in 0..4 {
+        world.clock.advance(Duration::from_secs(types::limits::SUPERSEDED_SECONDS));
+        (0..110).for_each(|_| drop(carry_out(&member, large(0)).unwrap()));
+    }
+    while log() > 3_000_000 {
+        assert!(began.elapsed() < PATIENCE, "{} bytes of 6,000,000 are kept", log());
+        std::thread::yield_now();
+    }
+    end(member);
+    let member = world.start();
+    assert_eq!(keys(&member).len(), 1_000);
+    end(member);
+}
+
+/// Proposals that are not answered are limited in bytes, not only in number: five thousand of the largest would fill the memory. What
+/// is refused can be tried again.
+#[test]
+fn proposals_are_limited_in_bytes() {
+    let world = World::new();
+    let member = world.start();
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    // The apply thread answers in order, and this answer is not taken before the end.
+    member.propose(
+        recorded(put("first", 0)),
+        Box::new(move |_| {
+            let _ = held.recv();
+        }),
+    );
+    let value = Bytes::from(vec![b'x'; 1_500_000]);
+    let huge = |n: usize| {
+        let value = PutValue::Set(value.clone());
+        Command::Put(Put { key: key(&name(n)), value, lease: PutLease::Set(LeaseId::NONE), prev_kv: false })
+    };
+    let answers: Vec<_> = (0..100).map(|n| propose(&member, huge(n))).collect();
+    let fits = usize::try_from(types::limits::PROPOSALS_PENDING_BYTES_MAX / 1_500_000).unwrap();
+    for (n, answer) in answers.iter().enumerate().skip(fits) {
+        assert_eq!(answer.try_recv().expect("at once").unwrap_err(), Refused::TooManyRequests, "{n}");
+    }
+    drop(go_on);
+    for answer in answers.iter().take(fits - 1) {
+        answer.recv_timeout(PATIENCE).expect("an answer").unwrap();
+    }
+    carry_out(&member, huge(0)).unwrap();
+    end(member);
 }
