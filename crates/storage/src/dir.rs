@@ -174,7 +174,8 @@ impl DataDir {
         for name in disk.list(path)?.iter().filter(|name| names::is_temporary(name)) {
             disk.remove(&path.join(name))?;
         }
-        let chosen = manifest::choose(&dir, log::begins(&dir)?)?;
+        let begins = log::begins(&dir)?;
+        let chosen = manifest::choose(&dir, begins.at).map_err(|failure| begins.gap.unwrap_or(failure))?;
         Ok(Self { dir: Arc::new(dir), chosen })
     }
 

@@ -17,6 +17,8 @@ use types::limits::CHORE_BYTES_PER_SECOND;
 
 /// How often an idle member looks whether there is a chore.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often it looks whether the one that is out is done.
+const LOOK_FOR_DONE: Duration = Duration::from_millis(50);
 /// How long a chore that found no space is left alone.
 const NO_SPACE_PAUSE: Duration = Duration::from_secs(10);
 /// Checkpoints after the last chore until the files it replaced are listed by no manifest that is kept.
@@ -42,7 +44,7 @@ impl Chores {
 
     /// How long the apply thread may wait for something else.
     pub(crate) fn patience(&self) -> Duration {
-        LOOK
+        if self.is_out { LOOK_FOR_DONE } else { LOOK }
     }
 
     /// Takes back what is done and gives out what is due; whether a checkpoint should follow.

@@ -81,10 +81,12 @@ impl Found {
     }
 }
 
-/// The log's files: the numbers of segments in order, then the unused ones, the newest first.
+/// The log's files: the numbers of segments in order, without a gap, then the unused ones, the newest first.
 struct Files {
     numbers: Vec<u32>,
     unused: Vec<PathBuf>,
+    /// Segments before a gap, and the first one that is missing in it.
+    cut_off: Option<(Vec<u32>, u32)>,
 }
 
 fn files(dir: &Dir) -> Result<Files, Error> {
@@ -106,13 +108,24 @@ fn files(dir: &Dir) -> Result<Files, Error> {
         unused.push(names::log_segment(&dir.path, *number));
         numbers.pop();
     }
-    for (number, next) in numbers.iter().zip(numbers.iter().skip(1)) {
-        if number.checked_add(1) != Some(*next) {
-            let path = names::log_segment(&dir.path, number.saturating_add(1));
-            return Err(damaged(&path, 0, "the segments around it are there, but it is not"));
-        }
+    let is_followed = |pair: &[u32]| matches!(pair, [number, next] if number.checked_add(1) == Some(*next));
+    let before_gap = numbers.windows(2).rposition(|pair| !is_followed(pair));
+    let cut_off = before_gap.map(|last| {
+        let after = numbers.split_off(last + 1);
+        let before = std::mem::replace(&mut numbers, after);
+        let missing = before.last().map_or(0, |last| last.saturating_add(1));
+        (before, missing)
+    });
+    Ok(Files { numbers, unused, cut_off })
+}
+
+impl Files {
+    /// What is wrong if segments are missing in between.
+    fn gap(&self, dir: &Dir) -> Option<Error> {
+        let (_, missing) = self.cut_off.as_ref()?;
+        let path = names::log_segment(&dir.path, *missing);
+        Some(damaged(&path, 0, format!("the segments around it are there, but it is not; {MISSING}")))
     }
-    Ok(Files { numbers, unused })
 }
 
 fn open(dir: &Dir, number: u32) -> Result<SegmentFile, Error> {
@@ -176,18 +189,34 @@ fn head(segment: &SegmentFile, scan: &mut Scan<'_>) -> Result<Head, Error> {
     }
 }
 
-/// The first entry that the oldest segment may hold; nothing if there is no segment.
-pub(crate) fn begins(dir: &Dir) -> Result<Option<LogIndex>, Error> {
-    let Some(oldest) = files(dir)?.numbers.first().copied() else { return Ok(None) };
+/// Where the log that can be read begins.
+pub(crate) struct Begins {
+    /// The first entry that its oldest segment may hold; nothing if there is no segment.
+    pub(crate) at: Option<LogIndex>,
+    /// What is wrong if there are older segments, and some are missing in between.
+    pub(crate) gap: Option<Error>,
+}
+
+/// Where the log begins, or goes on after a gap.
+pub(crate) fn begins(dir: &Dir) -> Result<Begins, Error> {
+    let files = files(dir)?;
+    let gap = files.gap(dir);
+    let Some(oldest) = files.numbers.first().copied() else { return Ok(Begins { at: None, gap }) };
     let oldest = open(dir, oldest)?;
     let mut scan = Scan::new(&oldest, oldest.file.len()?);
-    Ok(Some(head(&oldest, &mut scan)?.base.0.next()))
+    Ok(Begins { at: Some(head(&oldest, &mut scan)?.base.0.next()), gap })
 }
 
 /// Reads the whole log.
 pub(super) fn recover(dir: &Dir, tail_bytes: usize, gaps: Gaps) -> Result<Found, Error> {
     let mut files = files(dir)?;
+    if let Some(gap) = files.gap(dir).filter(|_| gaps == Gaps::AreDamage) {
+        return Err(gap);
+    }
     let mut segments = open_all(dir, &mut files, gaps)?;
+    // What is before a gap was released, or the store that was chosen would not be one from which the rest goes on.
+    let before_gap = files.cut_off.take().map(|(before, _)| before).unwrap_or_default();
+    files.unused.extend(before_gap.into_iter().map(|number| names::log_segment(&dir.path, number)));
     let base = segments.first().map_or((LogIndex(0), Term(0)), |(_, _, head)| head.base);
     let (tail, hard_state) = (Tail::new(base, tail_bytes), HardState::default());
     let mut replay = Replay { tail, hard_state, batch: None, gaps };

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::{Error, Log, LogBatch, RecordKind};
+use storage::{DataDir, Error, Log, LogBatch, RecordKind, Recovered};
 use types::{LogIndex, Term};
 
 /// Brings the files under `part` of one world over to the other.
@@ -80,10 +80,7 @@ fn a_gap_ends_the_log_of_a_copy_and_a_change_never_does() {
         copy.env.disk.open(&path).unwrap().write_at(bytes, at).unwrap();
         let strict = copy.live().map(|life| life.recovered.last).map_err(|error| error.to_string());
         let dir = copy.open_dir().unwrap();
-        let as_copy = Log::find_in_copy(&dir, LOG).and_then(|log| {
-            let recovered = log.recovered();
-            log.go_on().map(|_| recovered)
-        });
+        let as_copy = gone_on_from(&dir);
         drop(dir);
         let again = copy.live().map(|life| life.recovered.last);
         (strict, as_copy, again)
@@ -101,6 +98,50 @@ fn a_gap_ends_the_log_of_a_copy_and_a_change_never_does() {
         assert!(!strict.unwrap_err().contains("--accept-rollback"), "byte {at}");
         assert!(matches!(as_copy, Err(Error::Damaged { .. })), "byte {at}");
     }
+}
+
+/// In a copy that takes long an old segment of the log may be missing between others, since it went when its time was over: what is
+/// before the gap was released, and is left out where the directory may be a copy. What the store does not hold is never left out, and
+/// in a directory that is no copy a gap is damage.
+#[test]
+fn a_copy_may_lack_segments_that_the_store_does_not_need() {
+    let world = World::new(1);
+    let mut life = world.live().unwrap();
+    for index in 1..=130u64 {
+        let entries = [entry(index, 1, [7; 90])];
+        life.writer.append(LogBatch { entries: &entries, ..LogBatch::default() }).unwrap();
+        life.writer.sync().unwrap();
+        life.store.append(RecordKind(1), &index.to_be_bytes()).unwrap();
+        if index == 40 || index == 80 {
+            let _ = life.store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
+        }
+    }
+    drop(life);
+    let mut segments: Vec<_> = world.disk.files().into_keys().filter(|path| is_log(path)).collect();
+    segments.sort();
+    assert!(segments.len() > 5, "{segments:?}");
+    let (mut left_out, mut refused) = (0, 0);
+    for gone in segments.iter().skip(1).take(segments.len() - 3) {
+        let copy = world.copy(3);
+        copy.env.disk.remove(gone).unwrap();
+        let named = gone.file_name().unwrap().to_str().unwrap();
+        let strict = copy.live().map(drop).unwrap_err().to_string();
+        assert!(strict.contains(named) && strict.contains("--accept-rollback"), "{strict}");
+        match copy.open_dir().and_then(|dir| gone_on_from(&dir)) {
+            Ok(recovered) => {
+                assert!(recovered.first <= LogIndex(81) && recovered.last == LogIndex(130), "{recovered:?}");
+                let again = copy.live().unwrap();
+                assert_eq!(all_records(&again.store).unwrap().len(), 80);
+                assert_eq!((again.recovered.first, again.recovered.last), (recovered.first, recovered.last));
+                left_out += 1;
+            }
+            Err(error) => {
+                assert!(error.to_string().contains(named), "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(left_out > 2 && refused > 0, "{left_out} {refused}");
 }
 
 /// A copy under way must not meet files that vanish: released and replaced files stay ten minutes where that is asked for, and
@@ -209,4 +250,11 @@ fn a_copy_and_its_original_share_no_key() {
     let header = |world: &World| world.disk.files()[newest][..128].to_vec();
     assert_ne!(header(&world)[40..72], header(&copy)[40..72]);
     assert_ne!(header(&world)[96..], header(&copy)[96..]);
+}
+
+/// Goes on from a directory that may be a copy: what was found.
+fn gone_on_from(dir: &DataDir) -> Result<Recovered, Error> {
+    let log = Log::find_in_copy(dir, LOG)?;
+    let recovered = log.recovered();
+    log.go_on().map(|_| recovered)
 }
