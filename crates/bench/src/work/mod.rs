@@ -129,6 +129,7 @@ async fn drive(
                 (method("/etcdserverpb.Lease/LeaseGrant")?, method("/etcdserverpb.Lease/LeaseKeepAlive")?);
             lease::go(&methods, arguments.clients, &connections, run).await?;
         }
+        // Was asked for before there was a connection.
         Workload::Ready => {}
     }
     Ok(())
