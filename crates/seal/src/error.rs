@@ -39,7 +39,8 @@ pub enum Error {
     },
     /// The key file is nowhere that was looked.
     #[error(
-        "key {id} not found; tried {}; hint: put strongroom-{id}.key at one of these places, or name it with STRONGROOM_KEY_FILE",
+        "key {id} not found; tried {}; hint: put strongroom-{id}.key at one of these places, or name it with STRONGROOM_KEY_FILE; if \
+         no key was ever called so, the file keyring in the data directory was changed: put it back from a copy",
         list(tried)
     )]
     KeyMissing {

@@ -145,6 +145,23 @@ fn a_wrong_key_opens_nothing() {
     assert_eq!(error, "keyring: tampered or wrong key");
 }
 
+/// Whichever bit of the keyring was changed, the refusal names the keyring: also where the bit makes it ask for a key that never was.
+#[test]
+fn a_changed_keyring_is_named() {
+    let world = World::new(1);
+    drop(world.create().unwrap());
+    let path = data().join("keyring");
+    let whole = world.disk.files()[&path].clone();
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1 << (at % 8);
+        world.env.disk.replace(&path, &changed).unwrap();
+        let keys = [PathBuf::from(KEYS)];
+        let error = DataDir::open(&world.env, data(), None, Keys::Files(&keys)).unwrap_err().to_string();
+        assert!(error.contains("keyring"), "byte {at}: {error}");
+    }
+}
+
 /// Data whose keyring is gone is not an empty directory.
 #[test]
 fn a_lost_keyring_is_not_an_empty_directory() {
