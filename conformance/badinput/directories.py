@@ -1,7 +1,8 @@
 """Data directories, keys and files that are not what a start expects: refused with the next step, and nothing of them is lost.
 
-What this is: a member keeps a value; then one thing about its directory is made wrong, the start must be refused, the thing is
-put right again, and the value must be there. Data of others (real etcd's, foreign files) must be left as they were.
+What this is: a member keeps a value; then one thing about its directory is made wrong, the start must be refused and change
+nothing (names, modes, owners, bytes), the thing is put right again, and the value must be there. Data of others (real etcd's,
+foreign files) must be left as they were.
 """
 
 import contextlib
@@ -19,14 +20,27 @@ from up import Up, clean_environment
 NEXT = r"next: .{10}"
 
 
-def digest(directory):
-    """What a directory holds: every name with a hash of its content."""
+def digest(*directories):
+    """What directories hold: every name below them, and their own, with mode, owner, and for a file a hash of its content."""
     found = {}
-    for parent, _, files in os.walk(directory):
-        for name in files:
-            path = os.path.join(parent, name)
-            found[os.path.relpath(path, directory)] = hashlib.sha256(open(path, "rb").read()).hexdigest()
+    for directory in directories:
+        for parent, names, files in os.walk(directory):
+            for path in [parent, *(os.path.join(parent, name) for name in names + files)]:
+                stat = os.lstat(path)
+                content = hashlib.sha256(open(path, "rb").read()).hexdigest() if os.path.isfile(path) else ""
+                found[path] = (oct(stat.st_mode), stat.st_uid, content)
     return found
+
+
+def unlike_before(before, *directories):
+    """A look afterwards: what a refused start has changed."""
+
+    def look():
+        now = digest(*directories)
+        changed = sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+        return f"the refused start changed {', '.join(changed)}" if changed else None
+
+    return look
 
 
 def etcdctl(server, *arguments, within=10):
@@ -89,6 +103,110 @@ def flipped(path, at):
     return bytes(data)
 
 
+class Case:
+    """One thing wrong after the other with a member's directory, the start refused each time."""
+
+    def __init__(self, checks, server, step, look, prefix=""):
+        self.checks, self.server, self.step, self.look, self.prefix = checks, server, step, look, prefix
+        self.keys = os.path.join(server.directory, "strongroom-keys")
+
+    def __call__(self, name, wrong, cause, step=None, before_command=()):
+        name = f"{self.prefix}{name}"
+        with wrong:
+            places = self.server.data_dir, self.keys
+            after, command = unlike_before(digest(*places), *places), [*before_command, *self.server.command]
+            refused(self.checks, name, command, self.server.directory, 1, cause, step or self.step, after=after)
+        self.checks.all(f"{name}, put right", "starts again and has the value", self.look())
+
+
+def in_any_personality(case, directory):
+    """What is refused alike under both names: damage, newer formats, half a copy, a disk or an owner that lets nothing in."""
+    data = case.server.data_dir
+    keyring, log, store = (os.path.join(data, name) for name in ("keyring", "log", "store"))
+    segment = sorted(glob.glob(os.path.join(log, "*.log")))[0]
+    key = glob.glob(os.path.join(case.keys, "*.key"))[0]
+    listed = sorted(glob.glob(os.path.join(store, "*.store")))
+    away = os.path.join(directory, "away")
+
+    def manifests():
+        """The newest last; each start writes one more."""
+        return sorted(glob.glob(os.path.join(data, "manifest-*")))
+
+
+    case("one bit of the keyring changed", replaced(keyring, flipped(keyring, -40)), "keyring.*(tampered|wrong key)")
+    case("one bit in the middle of the log changed", replaced(segment, flipped(segment, used(segment) // 2)), f"damaged: {segment} at byte")
+    newer = "format version [0-9]+ is not known"
+    case("keyring of a newer format", replaced(keyring, flipped(keyring, 8)), f"{keyring}: {newer}", "newer strongroom")
+    case("log of a newer format", replaced(segment, flipped(segment, 8)), f"{segment}: {newer}", "newer strongroom")
+    newest = manifests()[-1]
+    case("manifest of a newer format", replaced(newest, flipped(newest, 8)), f"{newest}: {newer}", "newer strongroom")
+    case("key file of a newer format", replaced(key, open(key, "rb").read().replace(b"key-1", b"key-2", 1)), f"{key}: .*newer strongroom")
+    case("half a copy: no keyring", moved(keyring, away), "keyring is gone", "restore")
+    case("half a copy: no manifest", all_moved(manifests(), away), "no manifest", "restore")
+    case("half a copy: no log directory", moved(log, away), f"{log}.*No such file")
+    case("half a copy: no store directory", moved(store, away), f"{store}.*(No such file|is not there)")
+    # With an older manifest, from before that file, the log alone has everything, and a start goes on.
+    missing = [listed[0], *manifests()[:-1]]
+    case("half a copy: a store file and the older manifests missing", all_moved(missing, away), f"{listed[0]}.*is not there")
+    case("half a copy: a foreign file in the log", added(os.path.join(log, "notes.txt")), "notes.txt.*does not belong there", "move it away")
+    case("sealing key missing", moved(key, away), r"key [0-9a-f]+ not found; tried .*strongroom-keys")
+    wrong = open(key, "rb").read().replace(b"\nkey ", b"\nkey 00", 1)[: os.path.getsize(key)]
+    case("sealing key of another content", replaced(key, wrong), r"key file .*\.key")
+    case("data directory on a read-only disk", read_only(data), f"{data}.*Read-only file system")
+    others = [case.keys, os.path.join(case.server.directory, "data-pki"), os.path.join(case.server.directory, "home")]
+    as_nobody = ["setpriv", "--reuid=65534", "--clear-groups"]
+    case("data directory of another user", owned([path for path in others if os.path.exists(path)], 65534), f"{data}.*Permission denied",
+         before_command=as_nobody)
+
+
+@contextlib.contextmanager
+def all_moved(paths, to):
+    with contextlib.ExitStack() as stack:
+        for n, path in enumerate(paths):
+            stack.enter_context(moved(path, f"{to}-{n}"))
+        yield
+
+
+@contextlib.contextmanager
+def added(path):
+    open(path, "x").close()
+    yield
+    os.remove(path)
+
+
+@contextlib.contextmanager
+def read_only(path):
+    """A directory as a disk that was mounted read-only, as Linux does after an error; file modes do not stop root."""
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+@contextlib.contextmanager
+def owned(places, user):
+    """Everything below these places belongs to a user."""
+    before = {path: os.lstat(path).st_uid for path in digest(*places)}
+    for path in before:
+        os.chown(path, user, -1)
+    yield
+    for path, owner in before.items():
+        os.chown(path, owner, -1)
+
+
+def own_as_etcd(checks, binary, directory):
+    """The same under the name of etcd."""
+    server = Member(binary, os.path.join(directory, "member"), client_port=4379, peer_port=4380)
+    etcdctl(server, "put", "kept", "value")
+    server.stop()
+    server.start()
+    etcdctl(server, "put", "more", "x" * 3000)
+    server.stop()
+    in_any_personality(Case(checks, server, r'"hint":"[^"]{10}', keeps(server, "kept", "value"), "etcd: "), directory)
+
+
 def own(checks, binary, directory):
     """A member's own directory, key and certificates."""
     with Up(binary, os.path.join(directory, "a", "member"), client_port=4379, peer_port=4380) as a:
@@ -100,14 +218,7 @@ def own(checks, binary, directory):
     other_key = glob.glob(os.path.join(b.directory, "strongroom-keys", "*.key"))[0]
     look = keeps(a, "kept", "value-of-a")
 
-    def case(name, wrong, cause, step=NEXT):
-        before = sorted(os.listdir(os.path.dirname(key)))
-        with wrong:
-            during = sorted(os.listdir(os.path.dirname(key)))
-            refused_at(checks, name, a, cause, step, look_after=None if before != during else look_during(key, before))
-        problem = look()
-        checks.all(f"{name}, put right", "starts again and has the value", look())
-
+    case = Case(checks, a, NEXT, look)
     case("data directory of mode 0755", mode(a.data_dir, 0o755), "mode 0755", "chmod 700")
     case("sealing key of mode 0644", mode(key, 0o644), "mode 0644", "chmod 600")
     case("certificate directory of mode 0755", mode(a.pki_dir, 0o755), "mode 0755", "chmod 700")
@@ -131,33 +242,19 @@ def own(checks, binary, directory):
         swapped(a.data_dir, b.data_dir, os.path.join(directory, "data-of-a")),
         r"key [0-9a-f]+ not found",
     )
-    keyring, manifest = os.path.join(a.data_dir, "keyring"), sorted(glob.glob(os.path.join(a.data_dir, "manifest-*")))[-1]
-    case("one bit of the keyring changed", replaced(keyring, flipped(keyring, -40)), "(?i)keyring.*(tampered|damaged|wrong key)")
-    manifest = sorted(glob.glob(os.path.join(a.data_dir, "manifest-*")))[-1]
-    if len(glob.glob(os.path.join(a.data_dir, "manifest-*"))) == 1:
-        case(
-            "one bit of the manifest changed",
-            replaced(manifest, flipped(manifest, -40)),
-            "(?i)manifest.*(tampered|damaged|wrong key)|(tampered|damaged).*manifest",
-        )
-    first = sorted(glob.glob(os.path.join(log, "*.log")))[0]
-    case(
-        "one bit in the middle of the log changed",
-        replaced(first, flipped(first, used(first) // 2)),
-        "(?i)(damaged|tampered).*log|log.*(damaged|tampered)",
-    )
+    in_any_personality(case, directory)
     a.start()
     etcdctl(a, "put", "kept", "newer-of-a")
     # After a sudden end the newest entries are in the log alone: to start without it would lose them without a word.
     a.kill()
-    look = keeps(a, "kept", "newer-of-a")
+    case.look = keeps(a, "kept", "newer-of-a")
     newest = sorted(glob.glob(os.path.join(a.data_dir, "log", "*.log")))[-1]
     case("log gone after a sudden end", replaced(newest, None), "(?i)log")
     store = sorted(glob.glob(os.path.join(a.data_dir, "store", "*.store")))[0]
     # The log still has everything, and a manifest from before that file is there: the start says what it passed over, and goes on.
     at = os.path.getsize(a.log_path)
     with replaced(store, b""):
-        problem = look()
+        problem = case.look()
         said = f"damaged: {store}" in a.log(at)
         checks.all("store cut to nothing, the log whole", "starts with everything and names the file", problem or (None if said else a.log(at)[-500:]))
     in_use(checks, a)
@@ -167,11 +264,6 @@ def own(checks, binary, directory):
 def used(path):
     """The length of a preallocated file up to its last byte that is not zero."""
     return len(open(path, "rb").read().rstrip(b"\0"))
-
-
-def look_during(key, before):
-    """While its key is not good, a start must not make another one."""
-    return lambda: None if sorted(os.listdir(os.path.dirname(key))) == before else "the refused start made or removed a key"
 
 
 @contextlib.contextmanager
@@ -223,7 +315,7 @@ def of_others(checks, binary, etcd, reference, directory):
     before = digest(theirs.data_dir)
 
     def untouched(path, was):
-        return lambda: None if digest(path) == was else "the directory was changed"
+        return unlike_before(was, path)
 
     refused(
         checks,

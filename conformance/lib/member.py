@@ -98,17 +98,25 @@ class Member:
         if start:
             self.start()
 
-    def launch(self):
-        """Starts the process, and waits for nothing."""
+    @property
+    def command(self):
+        """What starts it."""
         peer = f"http://127.0.0.1:{self.peer_port}"
-        command = [
+        return [
             self.program, "--name", "one", "--data-dir", self.data_dir,
             "--listen-client-urls", self.endpoint, "--advertise-client-urls", self.endpoint,
             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"one={peer}",
             *self.arguments]
+
+    def client_flags(self):
+        """What etcd's own tools need to find it."""
+        return ["--endpoints", self.endpoint]
+
+    def launch(self):
+        """Starts the process, and waits for nothing."""
         env = {k: v for k, v in os.environ.items() if not k.startswith(("ETCD_", "ETCDCTL_", "STRONGROOM_"))}
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
 
     def start(self, within_seconds=30):
         """Starts the process and waits until it says it is healthy; fails with the end of its log."""

@@ -1,7 +1,8 @@
 //! Starting a member: what its data directory holds, put together, and its threads.
 //!
 //! Owns the order of things: the store at its checkpoint, the log after it, the first entries of a new cluster, and
-//! the two acts with which a member announces itself. When [`start`] returns, the member serves.
+//! the two acts with which a member announces itself. All is read before anything is changed, so a start that is refused
+//! leaves the directory as it was. When [`start`] returns, the member serves.
 
 use crate::apply::{Applier, Meter};
 use crate::confchange;
@@ -130,6 +131,8 @@ pub fn start(
     let log = find_log(&settings, dir, &counts)?;
     let recovered = log.recovered();
     let mark = open_mark(&settings, dir, &recovered, &counts)?;
+    // Everything was read and is to be gone on from; nothing was changed until here.
+    machine.discard_leftovers()?;
     let (mut writer, reader) = log.go_on()?;
     tell_of_torn_tail(&recovered);
     let mut hard_state = recovered.hard_state;

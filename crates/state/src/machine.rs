@@ -66,6 +66,14 @@ impl Machine {
         self.journal.when_full = when_full;
     }
 
+    /// Gives back the space of what earlier lives of the store left behind.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub fn discard_leftovers(&mut self) -> Result<(), Error> {
+        Ok(self.journal.store.discard_leftovers()?)
+    }
+
     /// A reader of this machine's state.
     #[must_use]
     pub fn reader(&self) -> Reader {

@@ -5,6 +5,11 @@ use bytes::Bytes;
 /// Why a payload is not understood.
 pub(crate) type Unreadable = &'static str;
 
+/// The version that a payload begins with, where it is newer than `known`.
+pub(crate) fn newer(payload: &[u8], known: u8) -> Option<u16> {
+    payload.first().copied().filter(|version| *version > known).map(u16::from)
+}
+
 /// What is left to read.
 pub(crate) struct Input(Bytes);
 

@@ -151,7 +151,7 @@ impl DataDir {
         Ok(Self { dir: Arc::new(dir), chosen })
     }
 
-    /// Opens and holds a data directory.
+    /// Opens and holds a data directory, and changes nothing in it.
     ///
     /// # Errors
     /// No data, another member's (than `expected`), no key, damage, a loose mode, in use, the disk's failure.
@@ -167,13 +167,11 @@ impl DataDir {
             return Err(Error::OtherMember { path: path.to_owned(), found: head.identity, expected });
         }
         let keyring = match keys {
-            Keys::Provider(provider) => Keyring::open(&sealed, provider)?,
-            Keys::Files(candidates) => Keyring::open(&sealed, &find_key(disk, &head, candidates)?)?,
+            Keys::Provider(provider) => Keyring::open(&sealed, provider),
+            Keys::Files(candidates) => Keyring::open(&sealed, &find_key(disk, &head, candidates)?),
         };
+        let keyring = keyring.map_err(|why| Error::unopened(&path.join(names::KEYRING), why))?;
         let dir = Dir::new(env, path, keyring, lock);
-        for name in disk.list(path)?.iter().filter(|name| names::is_temporary(name)) {
-            disk.remove(&path.join(name))?;
-        }
         let begins = log::begins(&dir)?;
         let chosen = manifest::choose(&dir, begins.at).map_err(|failure| begins.gap.unwrap_or(failure))?;
         Ok(Self { dir: Arc::new(dir), chosen })
@@ -205,8 +203,9 @@ impl DataDir {
 }
 
 pub(crate) fn read_head(disk: &dyn Disk, path: &Path) -> Result<(KeyringHead, Vec<u8>), Error> {
-    let sealed = disk.read(&path.join(names::KEYRING), KEYRING_BYTES_MAX)?;
-    Ok((KeyringHead::decode(&sealed)?, sealed))
+    let path = path.join(names::KEYRING);
+    let sealed = disk.read(&path, KEYRING_BYTES_MAX)?;
+    Ok((KeyringHead::decode(&sealed).map_err(|why| Error::unopened(&path, why))?, sealed))
 }
 
 fn check_mode(disk: &dyn Disk, path: &Path) -> Result<(), Error> {

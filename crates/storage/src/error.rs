@@ -1,7 +1,7 @@
 //! Why storage did not do what it was asked, grouped by what the caller can do.
 
 use seal::Identity;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A failure of storage. After any but [`Error::NoSpace`] from a writer, the writer refuses all further work.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,14 @@ pub enum Error {
         position: u64,
         /// What is wrong.
         why: String,
+    },
+    /// A file of a format version that this program does not know.
+    #[error("{}: format version {version} is not known; hint: it was written by a newer strongroom: start that one", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u16,
     },
     /// Something the data needs is not there, or a contradiction between files.
     #[error("data directory {}: {why}", path.display())]
@@ -94,4 +102,17 @@ pub enum Error {
     /// Keys or seals.
     #[error(transparent)]
     Seal(#[from] seal::Error),
+}
+
+impl Error {
+    /// The file at `path` does not open.
+    pub(crate) fn unopened(path: &Path, why: seal::Error) -> Self {
+        match why {
+            seal::Error::Version { version, .. } => Self::Version { path: path.to_owned(), version },
+            seal::Error::Malformed { .. } | seal::Error::Tampered { .. } => {
+                Self::Damaged { path: path.to_owned(), position: 0, why: why.to_string() }
+            }
+            why => why.into(),
+        }
+    }
 }

@@ -49,10 +49,8 @@ impl SegmentFile {
         if file.read_at(&mut header, 0)? < HEADER_BYTES {
             return Err(damaged(path, 0, "its header is cut short"));
         }
-        let key = SegmentKey::open(keyring, purpose, number, &header).map_err(|why| match why {
-            seal::Error::Malformed { .. } | seal::Error::Tampered { .. } => damaged(path, 0, why),
-            why => why.into(),
-        })?;
+        let key =
+            SegmentKey::open(keyring, purpose, number, &header).map_err(|why| Error::unopened(path, why))?;
         Ok(Self { path: path.to_owned(), file, key: Arc::new(key) })
     }
 

@@ -4,7 +4,7 @@
 //! continues. The last two generations are kept, so that one damaged manifest or a copy taken while running loses nothing:
 //! the log is released only below what the older one needs.
 
-use crate::codec::{Input, Unreadable, put_bytes};
+use crate::codec::{self, Input, Unreadable, put_bytes};
 use crate::dir::Dir;
 use crate::file::{Scan, SegmentFile, Step, damaged};
 use crate::store::Checkpoint;
@@ -119,7 +119,10 @@ impl Manifest {
         let path = names::manifest(&dir.path, generation);
         let sealed = dir.env.disk.read(&path, BYTES_MAX)?;
         let payload = seal::open_file(&dir.keyring, Purpose::Manifest, generation, &sealed)
-            .map_err(|why| damaged(&path, 0, why))?;
+            .map_err(|why| Error::unopened(&path, why))?;
+        if let Some(version) = codec::newer(&payload, VERSION) {
+            return Err(Error::Version { path, version });
+        }
         let manifest = Self::decode(payload.into()).map_err(|why| damaged(&path, 0, why))?;
         if manifest.generation == generation {
             Ok(manifest)
@@ -207,7 +210,8 @@ pub(crate) fn generations(disk: &dyn env::Disk, path: &Path) -> Result<Vec<u64>,
 /// Chooses the manifest to start from. `log_begins` is the first entry of the log, if it has segments.
 ///
 /// In a copy that was taken while a member ran, a manifest may have been copied after the files that it lists. What the oldest
-/// manifest lists too was there before; the rest is read to its end before the manifest counts.
+/// manifest lists too was there before; the rest is read to its end before the manifest counts. One that a newer program
+/// wrote is not passed over: going on from an older one would take back what that program did.
 pub(crate) fn choose(dir: &Dir, log_begins: Option<LogIndex>) -> Result<Chosen, Error> {
     let generations = generations(&*dir.env.disk, &dir.path)?;
     let oldest = generations.first().and_then(|oldest| Manifest::read(dir, *oldest).ok());

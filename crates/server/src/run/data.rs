@@ -31,12 +31,13 @@ pub(super) struct Data {
 /// The directory is not ours to use, its key is missing, the settings of a new cluster are contradictory, or the disk
 /// fails.
 pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure> {
+    let found = DataDir::inspect(env, &config.data_dir)?;
     if config.personality == Personality::Etcd {
         tighten(&config.data_dir);
     }
     let places = config.key_rule.places(&*env.disk).map_err(storage::Error::from)?;
     let peer_urls = config.advertised.peer_urls.clone();
-    if let Found::Ours { key, .. } = DataDir::inspect(env, &config.data_dir)? {
+    if let Found::Ours { key, .. } = found {
         let dir = DataDir::open(env, &config.data_dir, None, Keys::Files(&places.candidates))?;
         let name = FreshnessMark::file_name(dir.identity(), key);
         let key = place_of_key(key, &places.candidates, env);

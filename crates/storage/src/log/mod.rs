@@ -9,6 +9,7 @@
 //! - a batch is written only after the one before is synced;
 //! - entries are superseded by later records of the same index, never cut;
 //! - segments are deleted from the oldest on, whole;
+//! - a directory whose log does not open is not changed;
 //! - after a failed write or sync the writer refuses everything.
 //!
 //! Start reading at `write.rs`; `recover.rs` and `torn.rs` say what a start believes.

@@ -1,6 +1,6 @@
 //! The log's record types and their payloads (docs/formats/log.md).
 
-use crate::codec::{Input, Unreadable};
+use crate::codec::{self, Input, Unreadable};
 use bytes::Bytes;
 use consensus::{Entry, EntryKind, HardState};
 use seal::{Extent, HEADER_BYTES, RECORD_OVERHEAD};
@@ -63,6 +63,11 @@ impl Head {
             &encode_hard_state(self.hard_state),
             &encode_base(self.base),
         ])
+    }
+
+    /// The version of a head that a newer program wrote.
+    pub(crate) fn newer(payload: &[u8]) -> Option<u16> {
+        codec::newer(payload, HEAD_VERSION)
     }
 
     pub(crate) fn decode(payload: Bytes) -> Result<Self, Unreadable> {

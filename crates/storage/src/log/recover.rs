@@ -181,9 +181,10 @@ fn has_begun(dir: &Dir, number: u32) -> Result<bool, Error> {
 /// Reads a segment's head from a scan at its beginning.
 fn head(segment: &SegmentFile, scan: &mut Scan<'_>) -> Result<Head, Error> {
     match scan.step()? {
-        Step::Record(at, record::HEAD, payload) => {
-            Head::decode(payload).map_err(|why| segment.damaged(at, why))
-        }
+        Step::Record(at, record::HEAD, payload) => match Head::newer(&payload) {
+            Some(version) => Err(Error::Version { path: segment.path.clone(), version }),
+            None => Head::decode(payload).map_err(|why| segment.damaged(at, why)),
+        },
         Step::Bad { why, .. } => Err(segment.damaged(scan.position(), why)),
         _ => Err(segment.damaged(scan.position(), "its first record is no head")),
     }

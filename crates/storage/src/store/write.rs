@@ -12,6 +12,7 @@ use crate::{DataDir, Error, names};
 use bytes::Bytes;
 use seal::{END_RECORD_BYTES, Extent, HEADER_BYTES, Purpose, RECORD_BYTES_MAX, RECORD_OVERHEAD, Sealer};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use types::limits::{STORE_RESERVE_BYTES, STORE_ROOM_BYTES, STORE_ROOM_PART_OF_SEGMENT};
 
@@ -58,11 +59,13 @@ pub struct Store {
     active: Option<Active>,
     next_segment: u32,
     checkpoints: u64,
+    /// Files that earlier lives left behind, until they are deleted.
+    leftovers: Option<Vec<PathBuf>>,
 }
 
 impl Store {
-    /// Opens the store of a data directory as its manifest says; what is beyond it is discarded. Records are
-    /// authenticated when they are scanned or read.
+    /// Opens the store of a data directory as its manifest says, and changes nothing in it. Records are authenticated when
+    /// they are scanned or read.
     ///
     /// # Errors
     /// Damage, the disk's failure.
@@ -71,7 +74,7 @@ impl Store {
         // The generation before stays usable until the next checkpoint: so do its files.
         let older = generations.iter().rev().find(|generation| **generation < manifest.generation);
         let older = older.and_then(|generation| Manifest::read(dir, *generation).ok()).unwrap_or_default();
-        let next_segment = discard_unlisted(dir, manifest, &older)?;
+        let (leftovers, next_segment) = leftovers(dir, manifest, &older)?;
         let listed = manifest.numbers();
         let only_older = older.segments.iter().filter(|older| !listed.contains(&older.number));
         let only_older = only_older.flat_map(|older| checkpoint::files_of(dir, older)).collect();
@@ -80,9 +83,7 @@ impl Store {
             let path = names::store_segment(&dir.path, *number);
             let purpose = Purpose::Store;
             let file = SegmentFile::open(&*dir.env.disk, &dir.keyring, purpose, (*number).into(), &path)?;
-            let segment = Segment::inherited(*number, file, extent.length);
-            segment.cut(extent.length)?;
-            segments.insert(*number, Arc::new(segment));
+            segments.insert(*number, Arc::new(Segment::inherited(*number, file, extent.length)));
         }
         Ok(Self {
             shared: Arc::new(Shared::new(dir.clone(), segments)),
@@ -92,7 +93,23 @@ impl Store {
             active: None,
             next_segment,
             checkpoints: 0,
+            leftovers: Some(leftovers),
         })
+    }
+
+    /// Gives back the space of what earlier lives left behind and no manifest lists; once, and before this life's first file is
+    /// made if nobody asks earlier.
+    ///
+    /// # Errors
+    /// The disk's failure.
+    pub fn discard_leftovers(&mut self) -> Result<(), Error> {
+        let Some(leftovers) = self.leftovers.take() else { return Ok(()) };
+        for path in leftovers {
+            self.shared.dir.env.disk.remove(&path)?;
+        }
+        self.closed
+            .iter()
+            .try_for_each(|listed| self.shared.segment(listed.number)?.cut(listed.extent.length))
     }
 
     /// Appends a record; readable at once, durable with the next checkpoint.
@@ -255,6 +272,7 @@ impl Store {
         let sources = self.closed.get(at..).unwrap_or_default().iter().take(run.len());
         let sources = sources.map(|listed| Ok((self.shared.segment(listed.number)?, listed.extent)));
         let sources = sources.collect::<Result<Vec<_>, Error>>()?;
+        self.discard_leftovers()?;
         let number = self.take_number()?;
         Rewriting::begin(self.shared.clone(), number, sources, self.options.buffer_bytes)
     }
@@ -282,7 +300,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Misuse`] if there is no such segment; [`Error::NoSpace`], the disk's failure.
-    pub fn index(&self, segment: SegmentNumber) -> Result<Indexing, Error> {
+    pub fn index(&mut self, segment: SegmentNumber) -> Result<Indexing, Error> {
+        self.discard_leftovers()?;
         let listed = self.closed.iter().find(|listed| listed.number == segment.0 && listed.index.is_none());
         let listed = listed.ok_or_else(|| Error::Misuse(format!("{segment:?} needs no index")))?;
         let source = (self.shared.segment(listed.number)?, listed.extent);
@@ -316,6 +335,7 @@ impl Store {
     /// Has a new segment into which `needed` bytes fit; one of less than the usual size leaves so much of the disk free. Out of space
     /// leaves everything as it was.
     fn rotate(&mut self, needed: u64, left: u64) -> Result<(), Error> {
+        self.discard_leftovers()?;
         let number = self.take_number()?;
         let least = needed.saturating_add(HEADER_BYTES as u64);
         let mut capacity = self.options.segment_bytes.max(least);
@@ -347,11 +367,15 @@ impl Store {
     }
 }
 
-/// Deletes every store file that neither manifest lists; answers the first number that was never used.
-fn discard_unlisted(dir: &Dir, manifest: &Manifest, older: &Manifest) -> Result<u32, Error> {
+/// Every file that neither manifest lists, replacements that were cut short among them, and the first segment number that was
+/// never used.
+fn leftovers(dir: &Dir, manifest: &Manifest, older: &Manifest) -> Result<(Vec<PathBuf>, u32), Error> {
+    let disk = &*dir.env.disk;
+    let temporary = disk.list(&dir.path)?.into_iter().filter(|name| names::is_temporary(name));
+    let mut leftovers: Vec<_> = temporary.map(|name| dir.path.join(name)).collect();
     let below = dir.path.join(names::STORE);
     let mut next = manifest.next_segment;
-    for name in dir.env.disk.list(&below)? {
+    for name in disk.list(&below)? {
         let index = names::parse_store_index(&name);
         let number = index.or_else(|| names::parse_store_segment(&name));
         let number = number.ok_or_else(|| Error::Inconsistent {
@@ -363,8 +387,8 @@ fn discard_unlisted(dir: &Dir, manifest: &Manifest, older: &Manifest) -> Result<
             manifest.listed(number).is_some_and(|listed| index.is_none() || listed.index.is_some())
         };
         if !lists(manifest) && !lists(older) {
-            dir.env.disk.remove(&below.join(&name))?;
+            leftovers.push(below.join(&name));
         }
     }
-    Ok(next)
+    Ok((leftovers, next))
 }

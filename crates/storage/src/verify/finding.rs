@@ -118,11 +118,11 @@ impl Part {
         let path = path.into();
         match error {
             crate::Error::Damaged { position, why, .. } => self.damage(path, *position, why),
-            crate::Error::Seal(seal::Error::Version { .. }) => Finding {
+            crate::Error::Version { version, .. } => Finding {
                 severity: Severity::Unchecked,
                 means: "a newer strongroom wrote it, or these bytes were changed",
                 next: "check it with the newest strongroom that ran on this directory",
-                ..self.damage(path, 8, without_hint(error))
+                ..self.damage(path, 8, format!("format version {version} is not known"))
             },
             crate::Error::Seal(error) => self.damage(path, 0, error.to_string()),
             crate::Error::Disk(error) if error.is_not_found() => self.damage(path, None, "it is not there"),
@@ -137,11 +137,6 @@ impl Part {
             error => self.damage(path, None, error.to_string()),
         }
     }
-}
-
-fn without_hint(error: &crate::Error) -> String {
-    let text = error.to_string();
-    text.split_once("; hint: ").map_or(text.clone(), |(what, _)| what.to_owned())
 }
 
 /// Something that somebody may want to know.

@@ -152,6 +152,9 @@ fn open(check: &Check<'_>, number: u32) -> Result<(SegmentFile, Head), Error> {
     let at = HEADER_BYTES as u64;
     match segment.read(at, u64::MAX)? {
         (record::HEAD, payload) => {
+            if let Some(version) = Head::newer(&payload) {
+                return Err(Error::Version { path, version });
+            }
             let head = Head::decode(payload).map_err(|why| damaged(&path, at, why))?;
             Ok((segment, head))
         }

@@ -4,7 +4,6 @@ use super::finding::{Part, note};
 use super::{Check, Halt, Mode};
 use crate::manifest::{self, Manifest};
 use crate::{Error, names};
-use seal::{HEADER_BYTES, SegmentHeader};
 use types::LogIndex;
 
 /// What the manifests say.
@@ -24,7 +23,7 @@ pub(super) fn check(check: &mut Check<'_>) -> Result<Manifests, Halt> {
     for generation in generations.iter().rev().take(2) {
         let path = names::manifest(&dir.path, *generation);
         check.enters(&path);
-        match read(check, *generation) {
+        match Manifest::read(dir, *generation) {
             Ok(manifest) => kept.push(manifest),
             // A checkpoint of the running member has replaced it.
             Err(Error::Disk(error)) if check.mode == Mode::Live && error.is_not_found() => {}
@@ -50,19 +49,6 @@ pub(super) fn check(check: &mut Check<'_>) -> Result<Manifests, Halt> {
     let newest = generations.last().copied().unwrap_or(0);
     check.tally.consistent_index = kept.first().map(|manifest| manifest.checkpoint.consistent_index);
     Ok(Manifests { kept, newest })
-}
-
-/// Reads one; a version that is not known is said as such.
-fn read(check: &Check<'_>, generation: u64) -> Result<Manifest, Error> {
-    let path = names::manifest(&check.dir.path, generation);
-    let mut header = [0; HEADER_BYTES];
-    let file = check.dir.env.disk.open_read(&path)?;
-    if file.read_at(&mut header, 0)? == HEADER_BYTES
-        && let Err(newer @ seal::Error::Version { .. }) = SegmentHeader::decode(&header)
-    {
-        return Err(newer.into());
-    }
-    Manifest::read(check.dir, generation)
 }
 
 /// The log must go on after each of them without a gap.

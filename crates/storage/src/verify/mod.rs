@@ -196,9 +196,7 @@ pub fn verify(
                 "there is data, but the keyring is not there",
             ));
         }
-        Err(Error::Seal(why @ seal::Error::Malformed { .. })) => {
-            return tell(Part::Keyring.damage(keyring_path, 0, why.to_string()));
-        }
+        Err(Error::Damaged { why, .. }) => return tell(Part::Keyring.damage(keyring_path, 0, why)),
         Err(error) => return Err(error),
     }
     let lock = dir::hold(disk, path)?;

@@ -142,7 +142,7 @@ fn a_wrong_key_opens_nothing() {
     drop(world.create().unwrap());
     let other = KeyFile::create(&*world.env.disk, Path::new("/"), &*world.env.random).unwrap();
     let error = DataDir::open(&world.env, data(), None, Keys::Provider(&other)).unwrap_err().to_string();
-    assert_eq!(error, "keyring: tampered or wrong key");
+    assert_eq!(error, "damaged: /data/keyring at byte 0: keyring: tampered or wrong key");
 }
 
 /// Whichever bit of the keyring was changed, the refusal names the keyring: also where the bit makes it ask for a key that never was.

@@ -13,6 +13,7 @@ mod nonces;
 mod real;
 mod seals;
 mod store;
+mod unchanged;
 mod vectors;
 mod verify;
 mod world;

@@ -84,8 +84,10 @@ impl World {
             Found::Nothing => DataDir::create(&self.env, Path::new(DATA), US, &key)?,
             Found::Ours { .. } => self.open_dir()?,
         };
-        let (writer, reader, recovered) = Log::open(&dir, LOG)?;
+        let log = Log::find(&dir, LOG)?;
         let store = Store::open(&dir, STORE)?;
+        let recovered = log.recovered();
+        let (writer, reader) = log.go_on()?;
         Ok(Life { dir, writer, reader, recovered, store })
     }
 }
