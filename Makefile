@@ -43,6 +43,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/snapshot/run $(DEBUG)
 	conformance/formats/run $(DEBUG)
 	conformance/metrics/run $(DEBUG)
+	conformance/memory/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
 

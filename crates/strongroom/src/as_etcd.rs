@@ -1,5 +1,6 @@
 //! Called `etcd`: etcd's command line, its log lines, its exit codes.
 
+use crate::memory;
 use env::Env;
 use server::config::{Exit, Problem, Severity, Surroundings, etcd};
 use server::{log, run};
@@ -19,6 +20,7 @@ pub(crate) fn run() -> ExitCode {
     }
     let summary = config.summary.iter().map(|(name, value)| (*name, value.clone()));
     log::with_fields(Severity::Info, "starting an etcd server", summary);
+    memory::keep_off_swap();
     // etcd reports whatever keeps it from starting under this odd heading.
     let started = run::start(&config, &Env::real()).map_err(|failure| ("discovery failed", failure));
     let ended =

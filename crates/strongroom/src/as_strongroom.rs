@@ -1,6 +1,6 @@
 //! Called `strongroom`: `up` starts a member, every other command talks to one.
 
-use crate::welcome;
+use crate::{memory, welcome};
 use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -110,6 +110,7 @@ fn up(flags: &strongroom::Flags) -> ExitCode {
     if let Err(error) = log::start(&config.log) {
         return fail(&error.to_string());
     }
+    memory::keep_off_swap();
     let started = match run::start(&config, &Env::real()) {
         Ok(started) => started,
         Err(failure) => return fail(&failure.to_string()),
