@@ -2,10 +2,10 @@
 
 use env::Random;
 use std::fmt;
-use zeroize::Zeroize;
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// 32 secret bytes, at one place in memory: what is moved is the way to them, so no copy stays behind.
-#[derive(Clone)]
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct Secret(Box<[u8; 32]>);
 
 impl Secret {
@@ -40,12 +40,6 @@ impl Secret {
     }
 }
 
-impl Drop for Secret {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
@@ -55,6 +49,13 @@ impl fmt::Debug for Secret {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A key is wiped where it ends. What was freed cannot be looked at from here, so the promise of the type is asked for.
+    #[test]
+    fn a_secret_is_wiped_when_dropped() {
+        fn is_wiped<T: ZeroizeOnDrop>(_: &T) {}
+        is_wiped(&Secret::new(&[7; 32]));
+    }
 
     /// A key never shows in a log line or a panic, however deep it sits in what is printed.
     #[test]
