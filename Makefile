@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable bench bench-long bench-profile bench-tools
+.PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable large bench bench-long bench-profile bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -81,6 +81,13 @@ durable: build ## kill -9, live copies, tampering, a full disk: everything ackno
 	conformance/copies/run $(RELEASE)
 	conformance/tamper/run $(RELEASE)
 	conformance/fulldisk/run $(RELEASE)
+
+large: build ## stores of 8 GiB and in the shape of 100 GiB: started from their indexes in seconds
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	cargo build --release --locked -p conformance
+	conformance/large/run $(RELEASE)
 
 bench: bench-tools ## ours with everything on, etcd with everything off, in turns: cost, speed, size, start
 	conformance/bench/run $(RELEASE)
