@@ -186,7 +186,7 @@ fn find_log(settings: &Settings, dir: &DataDir, counts: &Counts) -> Result<Log, 
             tracing::warn!(
                 %damage,
                 hint = "if the directory is no copy of a running member's, put a backup back",
-                "the log ends early: going on without what came later"
+                "a part of the log is missing: going on with what fits together"
             );
             Ok(found)
         }
