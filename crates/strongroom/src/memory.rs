@@ -1,7 +1,7 @@
 //! What is in this process's memory stays there: keys and values are in it in the clear.
 //!
 //! Owns what Linux is told about the whole process: to write no core dump of it, to let no process of the same user read its
-//! memory, and, where there is swap, to write none of it there (docs/decisions/0006-locked-memory.md). Keys themselves are wiped
+//! memory, and, where there is swap, to write none of it there (docs/decisions/0007-locked-memory.md). Keys themselves are wiped
 //! where they end (`seal`).
 
 use rustix::io::Errno;
