@@ -109,7 +109,7 @@ impl Error {
     pub(crate) fn unopened(path: &Path, why: seal::Error) -> Self {
         match why {
             seal::Error::Version { version, .. } => Self::Version { path: path.to_owned(), version },
-            seal::Error::Malformed { .. } | seal::Error::Tampered { .. } => {
+            seal::Error::Malformed { .. } | seal::Error::Tampered { .. } | seal::Error::Epoch { .. } => {
                 Self::Damaged { path: path.to_owned(), position: 0, why: why.to_string() }
             }
             why => why.into(),
