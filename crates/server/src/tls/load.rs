@@ -190,6 +190,7 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions(settings)?)
         .map_err(|error| Error::Refused(error.to_string()))?;
+    let has_crls = !crls.is_empty();
     let clients = match settings.clients {
         Clients::Anyone => None,
         Clients::Explained | Clients::Required => Some(verify::verifier(settings, roots, crls, provider)?),
@@ -197,7 +198,8 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     let builder = match (&clients, settings.clients) {
         (None, _) => builder.with_no_client_auth(),
         (Some(verifier), Clients::Explained) => {
-            builder.with_client_cert_verifier(Arc::new(verify::Deferring(verifier.clone())))
+            let deferring = verify::Deferring { verifier: verifier.clone(), has_crls };
+            builder.with_client_cert_verifier(Arc::new(deferring))
         }
         (Some(verifier), _) => builder.with_client_cert_verifier(verifier.clone()),
     };

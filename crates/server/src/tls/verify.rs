@@ -61,7 +61,11 @@ pub(super) fn verifier(
 /// nothing: [`super::Loaded::judge`] verifies the chain when the handshake is over, and without that there is no evidence. That
 /// the client holds the certificate's key is still checked here.
 #[derive(Debug)]
-pub(super) struct Deferring(pub(super) Arc<dyn ClientCertVerifier>);
+pub(super) struct Deferring {
+    pub(super) verifier: Arc<dyn ClientCertVerifier>,
+    /// Whether anything can be revoked: without a list the chain is verified once, when the handshake is over.
+    pub(super) has_crls: bool,
+}
 
 impl ClientCertVerifier for Deferring {
     fn offer_client_auth(&self) -> bool {
@@ -73,7 +77,7 @@ impl ClientCertVerifier for Deferring {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
+        self.verifier.root_hint_subjects()
     }
 
     fn verify_client_cert(
@@ -82,7 +86,10 @@ impl ClientCertVerifier for Deferring {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        match self.0.verify_client_cert(end_entity, intermediates, now) {
+        if !self.has_crls {
+            return Ok(ClientCertVerified::assertion());
+        }
+        match self.verifier.verify_client_cert(end_entity, intermediates, now) {
             Err(error) if Failure::of_tls(&error) == Failure::Revoked => Err(error),
             _ => Ok(ClientCertVerified::assertion()),
         }
@@ -94,7 +101,7 @@ impl ClientCertVerifier for Deferring {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
+        self.verifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -103,11 +110,11 @@ impl ClientCertVerifier for Deferring {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
+        self.verifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }
 
