@@ -9,13 +9,14 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use bytes::Bytes;
-use state::auth::{Authorized, Principal};
+use state::auth::{Actor, Authorized, Principal};
 
 /// A request that may be made and whose intent is part of what gets made durable with it.
 #[derive(Clone, Debug)]
 pub struct Recorded<T> {
     request: T,
     principal: Principal,
+    actor: Actor,
     intent: Option<Bytes>,
 }
 
@@ -35,9 +36,9 @@ impl<T> Recorded<T> {
         self.intent.as_ref()
     }
 
-    /// Gives the request and its record away.
-    pub fn into_parts(self) -> (T, Option<Bytes>) {
-        (self.request, self.intent)
+    /// Gives the request, whom its entry shall name, and its record away.
+    pub fn into_parts(self) -> (T, Actor, Option<Bytes>) {
+        (self.request, self.actor, self.intent)
     }
 }
 
@@ -54,7 +55,7 @@ impl Recorder {
 
     /// Records the intent of a request.
     pub fn record<T>(&self, authorized: Authorized<T>) -> Recorded<T> {
-        let (request, principal) = authorized.into_parts();
-        Recorded { request, principal, intent: None }
+        let (request, principal, actor) = authorized.into_parts();
+        Recorded { request, principal, actor, intent: None }
     }
 }

@@ -154,7 +154,8 @@ impl Applier {
         let envelope = codec::decode(data).map_err(|unreadable| Failure::Entry { index, unreadable })?;
         let physical = matches!(&envelope.command, Command::Compact(compact) if compact.physical);
         let op = Op::of(&envelope.command);
-        let applied = self.meter.time(op, || self.machine.apply(index, term, envelope.command))?;
+        let applied =
+            self.meter.time(op, || self.machine.apply_for(index, term, &envelope.actor, envelope.command))?;
         let Some(reply) = self.waiting.remove(&envelope.id) else { return Ok(()) };
         let proposed = Proposed { applied, index };
         if physical && matches!(proposed.applied, Applied { result: Ok(Outcome::Compact), .. }) {
@@ -255,7 +256,11 @@ mod tests {
         let value = PutValue::Set(Bytes::from(vec![b'x'; 3_000]));
         let key = Key::new(Bytes::from(format!("k{index}"))).unwrap();
         let put = Put { key, value, lease: PutLease::Set(LeaseId::NONE), prev_kv: false };
-        let data = codec::encode(codec::Envelope { id: RequestId(index), command: Command::Put(put) });
+        let data = codec::encode(codec::Envelope {
+            id: RequestId(index),
+            actor: state::auth::Actor::system(),
+            command: Command::Put(put),
+        });
         let entry = Entry { index: LogIndex(index), term: Term(1), kind: EntryKind::Normal, data };
         Committed { entry, conf_state: None }
     }

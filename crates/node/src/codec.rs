@@ -5,22 +5,29 @@
 //! says [`Unreadable`] for what this version does not know: such an entry must stop the member, since passing over it
 //! would let members differ.
 
+mod access;
+
 use bytes::Bytes;
 use prost::Message;
 use proto::etcdserverpb as pb;
 use proto::membershippb as mpb;
+use state::auth::Actor;
 use state::command::{
-    Alarm, AlarmAction, AlarmChange, AlarmKind, Command, Compact, Compare, CompareOperand, CompareRelation,
-    DeleteRange, LeaseGrant, LeaseRemaining, MemberAttributes, Op, Put, PutLease, PutValue, Txn,
+    Alarm, AlarmAction, AlarmChange, AlarmKind, Authenticate, Command, Compact, Compare, CompareOperand,
+    CompareRelation, DeleteRange, LeaseGrant, LeaseRemaining, MemberAttributes, Op, Put, PutLease, PutValue,
+    Txn,
 };
 use state::query::{Projection, RangeQuery, Sort, SortOrder, SortTarget};
-use types::{Key, KeyRange, LeaseId, MemberId, RangeEnd, RequestId, Revision};
+use std::borrow::Cow;
+use types::{AuthRevision, Key, KeyRange, LeaseId, MemberId, RangeEnd, RequestId, Revision};
 
 /// An entry's content: who waits for it, and what to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Envelope {
     /// The proposal's name.
     pub id: RequestId,
+    /// Who proposed it.
+    pub actor: Actor,
     /// The act.
     pub command: Command,
 }
@@ -40,7 +47,11 @@ fn unreadable<T>(what: &'static str) -> Result<T, Unreadable> {
 /// The bytes of an entry.
 pub(crate) fn encode(envelope: Envelope) -> Bytes {
     let mut request = pb::InternalRaftRequest {
-        header: Some(pb::RequestHeader { id: envelope.id.0, ..Default::default() }),
+        header: Some(pb::RequestHeader {
+            id: envelope.id.0,
+            username: envelope.actor.user.into_owned(),
+            auth_revision: envelope.actor.known.0,
+        }),
         ..Default::default()
     };
     match envelope.command {
@@ -63,6 +74,14 @@ pub(crate) fn encode(envelope: Envelope) -> Bytes {
             request.lease_checkpoint = Some(pb::LeaseCheckpointRequest { checkpoints });
         }
         Command::Alarm(change) => request.alarm = Some(alarm_to(change)),
+        Command::Access(change) => access::put(change, &mut request),
+        Command::Authenticate(ask) => {
+            request.authenticate = Some(pb::InternalAuthenticateRequest {
+                name: ask.user,
+                simple_token: ask.token_prefix,
+                ..Default::default()
+            });
+        }
         Command::ClusterVersionSet(ver) => {
             request.cluster_version_set = Some(mpb::ClusterVersionSetRequest { ver });
         }
@@ -90,13 +109,15 @@ pub(crate) fn encode(envelope: Envelope) -> Bytes {
 /// [`Unreadable`] when the bytes are no such message, or one that this version does not know.
 pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, Unreadable> {
     if bytes.is_empty() {
-        return Ok(Envelope { id: RequestId(0), command: Command::Nothing });
+        return Ok(Envelope { id: RequestId(0), actor: Actor::nobody(), command: Command::Nothing });
     }
     let Ok(request) = pb::InternalRaftRequest::decode(bytes) else {
         return unreadable("not an etcd request");
     };
-    let id = RequestId(request.header.as_ref().map_or(request.id, |header| header.id));
-    Ok(Envelope { id, command: command_from(request)? })
+    let mut request = request;
+    let header = request.header.take().unwrap_or(pb::RequestHeader { id: request.id, ..Default::default() });
+    let actor = Actor { user: Cow::Owned(header.username), known: AuthRevision(header.auth_revision) };
+    Ok(Envelope { id: RequestId(header.id), actor, command: command_from(request)? })
 }
 
 fn command_from(request: pb::InternalRaftRequest) -> Result<Command, Unreadable> {
@@ -131,12 +152,25 @@ fn command_from(request: pb::InternalRaftRequest) -> Result<Command, Unreadable>
         })
     } else if let Some(downgrade) = request.downgrade_info_set {
         Command::DowngradeSet(downgrade.enabled.then_some(downgrade.ver))
-    } else if request.range.is_some() {
+    } else if let Some(ask) = request.authenticate {
+        Command::Authenticate(Authenticate { user: ask.name, token_prefix: ask.simple_token })
+    } else if is_a_read(&request) {
         // etcd may replicate a read; it has no effect, and nobody here waits for it.
         Command::Nothing
+    } else if let Some(change) = access::take(request)? {
+        Command::Access(change)
     } else {
         return unreadable("a request this version does not know");
     })
+}
+
+fn is_a_read(request: &pb::InternalRaftRequest) -> bool {
+    request.range.is_some()
+        || request.auth_status.is_some()
+        || request.auth_user_get.is_some()
+        || request.auth_user_list.is_some()
+        || request.auth_role_get.is_some()
+        || request.auth_role_list.is_some()
 }
 
 fn key_from(bytes: Bytes) -> Result<Key, Unreadable> {

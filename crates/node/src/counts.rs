@@ -6,6 +6,7 @@
 //! Invariant: nothing here is read by anything that decides.
 
 use crate::meter::{Counter, Gauge, Histogram};
+use state::auth::AccessChange;
 use state::command::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -53,63 +54,65 @@ const COMPACTION_MILLIS: &[f64] = &[
 /// Applying longer than this is slow, unless it is said otherwise.
 const SLOW_APPLY: Duration = Duration::from_millis(100);
 
-/// What is timed, under etcd's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // the names say it
-pub enum Op {
-    Alarm,
-    ClusterMemberAttrSet,
-    ClusterVersionSet,
-    Compaction,
-    DeleteRange,
-    DowngradeInfoSet,
-    LeaseCheckpoint,
-    LeaseGrant,
-    LeaseRevoke,
-    Put,
-    Range,
-    ReadonlyTxn,
-    Txn,
+macro_rules! operations {
+    ($($name:ident)+) => {
+        /// What is timed, under etcd's names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)] // the names say it
+        pub enum Op {
+            $($name),+
+        }
+
+        impl Op {
+            /// All, in the order of their names.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$name),+];
+            const COUNT: usize = [$(stringify!($name)),+].len();
+
+            /// etcd's name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name)),+
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    Alarm
+    AuthDisable
+    AuthEnable
+    AuthRoleAdd
+    AuthRoleDelete
+    AuthRoleGet
+    AuthRoleGrantPermission
+    AuthRoleList
+    AuthRoleRevokePermission
+    AuthStatus
+    AuthUserAdd
+    AuthUserChangePassword
+    AuthUserDelete
+    AuthUserGet
+    AuthUserGrantRole
+    AuthUserList
+    AuthUserRevokeRole
+    Authenticate
+    ClusterMemberAttrSet
+    ClusterVersionSet
+    Compaction
+    DeleteRange
+    DowngradeInfoSet
+    LeaseCheckpoint
+    LeaseGrant
+    LeaseRevoke
+    Put
+    Range
+    ReadonlyTxn
+    Txn
 }
 
 impl Op {
-    /// All, in the order of their names.
-    pub const ALL: [Self; 13] = [
-        Self::Alarm,
-        Self::ClusterMemberAttrSet,
-        Self::ClusterVersionSet,
-        Self::Compaction,
-        Self::DeleteRange,
-        Self::DowngradeInfoSet,
-        Self::LeaseCheckpoint,
-        Self::LeaseGrant,
-        Self::LeaseRevoke,
-        Self::Put,
-        Self::Range,
-        Self::ReadonlyTxn,
-        Self::Txn,
-    ];
-
-    /// etcd's name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Alarm => "Alarm",
-            Self::ClusterMemberAttrSet => "ClusterMemberAttrSet",
-            Self::ClusterVersionSet => "ClusterVersionSet",
-            Self::Compaction => "Compaction",
-            Self::DeleteRange => "DeleteRange",
-            Self::DowngradeInfoSet => "DowngradeInfoSet",
-            Self::LeaseCheckpoint => "LeaseCheckpoint",
-            Self::LeaseGrant => "LeaseGrant",
-            Self::LeaseRevoke => "LeaseRevoke",
-            Self::Put => "Put",
-            Self::Range => "Range",
-            Self::ReadonlyTxn => "ReadonlyTxn",
-            Self::Txn => "Txn",
-        }
-    }
-
     /// What a command is; nothing for the entry without content.
     #[must_use]
     pub fn of(command: &Command) -> Option<Self> {
@@ -122,17 +125,35 @@ impl Op {
             Command::LeaseRevoke(_) => Self::LeaseRevoke,
             Command::LeaseCheckpoint(_) => Self::LeaseCheckpoint,
             Command::Alarm(_) => Self::Alarm,
+            Command::Access(change) => Self::of_access(change),
+            Command::Authenticate(_) => Self::Authenticate,
             Command::ClusterVersionSet(_) => Self::ClusterVersionSet,
             Command::MemberAttributesSet(_) => Self::ClusterMemberAttrSet,
             Command::DowngradeSet(_) => Self::DowngradeInfoSet,
             Command::Nothing => return None,
         })
     }
+
+    fn of_access(change: &AccessChange) -> Self {
+        match change {
+            AccessChange::Enable => Self::AuthEnable,
+            AccessChange::Disable => Self::AuthDisable,
+            AccessChange::UserAdd { .. } => Self::AuthUserAdd,
+            AccessChange::UserDelete { .. } => Self::AuthUserDelete,
+            AccessChange::UserChangePassword { .. } => Self::AuthUserChangePassword,
+            AccessChange::UserGrantRole { .. } => Self::AuthUserGrantRole,
+            AccessChange::UserRevokeRole { .. } => Self::AuthUserRevokeRole,
+            AccessChange::RoleAdd { .. } => Self::AuthRoleAdd,
+            AccessChange::RoleDelete { .. } => Self::AuthRoleDelete,
+            AccessChange::RoleGrantPermission { .. } => Self::AuthRoleGrantPermission,
+            AccessChange::RoleRevokePermission { .. } => Self::AuthRoleRevokePermission,
+        }
+    }
 }
 
 /// How long each operation took, apart by whether it went well.
 #[derive(Debug)]
-pub struct Timed([[Histogram; 2]; 13]);
+pub struct Timed([[Histogram; 2]; Op::COUNT]);
 
 impl Timed {
     fn new(bounds: &'static [f64]) -> Self {

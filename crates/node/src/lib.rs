@@ -23,6 +23,7 @@ mod proposal;
 mod shared;
 mod start;
 mod threads;
+mod tokens;
 pub mod watch;
 
 pub use codec::Unreadable;

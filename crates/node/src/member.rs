@@ -12,6 +12,7 @@ use crate::proposal::{Proposal, Proposed, Reply};
 use crate::shared::{Shared, lock};
 use crate::watch::{StreamId, WatchSink, WatchStream};
 use audit::Recorded;
+use state::auth::{PasswordHash, ROOT, Renewal};
 use state::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -55,14 +56,14 @@ impl Member {
     /// Proposes a command; the reply comes when its entry is durable and applied.
     pub fn propose(&self, command: Recorded<Command>, reply: Reply<Proposed>) {
         let shared = &self.shared;
-        let (command, intent) = command.into_parts();
+        let (command, actor, intent) = command.into_parts();
         if shared.full_disk.load(Ordering::Acquire) && state::quota::cost(&command) > 0 {
             reply(Err(Refused::State(state::Refusal::NoSpace)));
             return;
         }
         let (began, op) = (shared.clock.monotonic(), Op::of(&command));
         let id = RequestId(shared.next_request.fetch_add(1, Ordering::Relaxed));
-        let entry = codec::encode(Envelope { id, command });
+        let entry = codec::encode(Envelope { id, actor, command });
         if entry.len() > shared.request_bytes_max {
             if let Some(op) = op {
                 // As etcd: it was answered, and the answer is a refusal.
@@ -116,6 +117,18 @@ impl Member {
         &self.shared.reader
     }
 
+    /// Whose token this is, if it is good; its time begins anew.
+    #[must_use]
+    pub fn token_user(&self, token: &str) -> Option<Arc<str>> {
+        let now = self.shared.clock.monotonic().millis();
+        lock(&self.shared.tokens).user(token, now)
+    }
+
+    /// Has `tell` called whenever who may do what has changed, on one of the member's threads: it must not block.
+    pub fn on_policy_change(&self, tell: impl Fn() + Send + 'static) {
+        lock(&self.shared.policy_listeners).push(Box::new(tell));
+    }
+
     /// Opens a watch stream whose answers go to `sink`.
     pub fn watch(&self, sink: Box<dyn WatchSink>) -> WatchStream {
         let id = StreamId(self.shared.next_stream.fetch_add(1, Ordering::Relaxed));
@@ -126,12 +139,12 @@ impl Member {
     ///
     /// # Errors
     /// [`Refused::LeaseNotFound`] when it is unknown or has expired; [`Refused::NoLeader`] when this member cannot say.
-    pub fn keep_alive(&self, lease: &Recorded<LeaseId>) -> Result<i64, Refused> {
+    pub fn keep_alive(&self, lease: &Recorded<Renewal>) -> Result<i64, Refused> {
         if lock(&self.shared.position).role != Role::Leader {
             return Err(Refused::NoLeader);
         }
         let now = self.shared.clock.monotonic().millis();
-        let renewed = lock(&self.shared.leases).renew(*lease.request(), now);
+        let renewed = lock(&self.shared.leases).renew(lease.request().0, now);
         if renewed.is_some() {
             self.shared.counts.leases_renewed.inc();
         }
@@ -189,6 +202,12 @@ impl Member {
             .member(self.shared.member)
             .map(|member| member.name.clone())
             .filter(|name| !name.is_empty())
+    }
+
+    /// The access policy of the applied state: deciding needs no permission.
+    #[must_use]
+    pub fn policy(&self, base: state::auth::Base) -> state::auth::Policy {
+        state::auth::Policy::new(base, &self.shared.reader)
     }
 
     /// The applied state, for gauges and for health: no request is behind it.
@@ -251,6 +270,32 @@ impl Gauges<'_> {
     #[must_use]
     pub fn leases(&self) -> usize {
         self.0.leases().len()
+    }
+
+    /// The revision of the access policy.
+    #[must_use]
+    pub fn auth_revision(&self) -> types::AuthRevision {
+        self.0.look_at_accounts(|accounts| accounts.revision())
+    }
+
+    /// Whether access control is on, there is a root user, and it has the root role.
+    #[must_use]
+    pub fn first_user(&self) -> (bool, bool, bool) {
+        self.0.look_at_accounts(|accounts| {
+            let root = accounts.user(ROOT);
+            (accounts.is_enabled(), root.is_some(), root.is_some_and(|root| root.has_role(ROOT)))
+        })
+    }
+
+    /// What a user's password is compared with (nothing where there is none), and the policy's revision of which that is
+    /// so; nothing at all while access control is off.
+    #[must_use]
+    pub fn password_of(&self, user: &str) -> Option<(types::AuthRevision, Option<PasswordHash>)> {
+        self.0.look_at_accounts(|accounts| {
+            let user = accounts.user(user).filter(|user| !user.no_password);
+            let hash = user.map(|user| user.password.clone());
+            accounts.is_enabled().then(|| (accounts.revision(), hash))
+        })
     }
 
     /// The version that the cluster has agreed on.

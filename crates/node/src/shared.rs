@@ -6,6 +6,7 @@ use crate::counts::Counts;
 use crate::inbox::Inbox;
 use crate::input::Input;
 use crate::lease_clock::LeaseClock;
+use crate::tokens::Tokens;
 use crate::watch::HubInput;
 use consensus::Position;
 use env::Clock;
@@ -27,6 +28,10 @@ pub(crate) struct Shared {
     pub inputs: Arc<Inbox<Input>>,
     pub hub: SyncSender<HubInput>,
     pub leases: Mutex<LeaseClock>,
+    /// Given and made void by the apply thread, used by the edge.
+    pub tokens: Mutex<Tokens>,
+    /// Called by the apply thread when who may do what has changed.
+    pub policy_listeners: Mutex<Vec<PolicyListener>>,
     /// Written by whoever steps consensus.
     pub position: Mutex<Position>,
     /// Written by the apply thread.
@@ -56,6 +61,9 @@ pub(crate) struct Shared {
     pub threads: Mutex<Option<Threads>>,
     pub counts: Arc<Counts>,
 }
+
+/// Told that who may do what has changed; must not block.
+pub(crate) type PolicyListener = Box<dyn Fn() + Send>;
 
 /// What a checkpoint lets the log go of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

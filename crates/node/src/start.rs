@@ -18,6 +18,7 @@ use crate::threads::{
     ApplyThread, Chores, ConsensusThread, LogThread, OnFailure, Space, Stepper, run_checkpoints, run_chores,
     run_hub, wait_for_space,
 };
+use crate::tokens::Tokens;
 use crate::watch::HubState;
 use audit::Recorder;
 use consensus::{ConfState, Consensus, EntryKind, Founder, HardState, LogRead, Position, Role, bootstrap};
@@ -66,6 +67,8 @@ pub struct Settings {
     pub log_entries_kept: u64,
     /// Bytes of the log that these may take.
     pub log_bytes_kept: u64,
+    /// How long a token is good after its last use.
+    pub token_life: Duration,
     /// The version that this member speaks (`3.7.0`).
     pub cluster_version: String,
     /// Bytes of values kept hot in memory.
@@ -340,6 +343,8 @@ fn run(
         next_request: AtomicU64::new(first_request(dir, env)),
         next_stream: AtomicU64::new(1),
         open_streams: Arc::default(),
+        tokens: Mutex::new(Tokens::new(millis(settings.token_life))),
+        policy_listeners: Mutex::default(),
         pending: AtomicUsize::new(0),
         pending_bytes: AtomicU64::new(0),
         failed: AtomicU64::new(0),
@@ -481,9 +486,10 @@ fn name(member: &Member, settings: &Settings) -> Result<String, Failure> {
 
 /// Carries out an act of the member's own.
 fn act(member: &Member, command: &Command) -> Result<(), Refused> {
-    let system = Policy::Closed.principal(&Evidence::Member);
+    let policy = Policy::of_the_member();
+    let system = policy.principal(&Evidence::Member);
     patiently(member, |done| {
-        let authorized = Policy::Closed
+        let authorized = policy
             .authorize(&system, command.clone())
             .expect("the member itself may do everything; its principal is made above");
         let reply = Box::new(move |answer: Result<_, Refused>| {

@@ -4,9 +4,14 @@
 //! nothing (`audit` does). Every handler passes here, also those that make several requests out of one (locks, elections):
 //! each of those is admitted by itself, for the same principal.
 //!
-//! Invariant: what has no connection in its extensions has no evidence, and so is nobody where access control is on.
+//! Invariants: what has no connection in its extensions has no evidence, and so is nobody where access control is on; a
+//! token that is shown counts, and a bad one is refused even where the certificate alone would do.
 
+use crate::login::Tokens;
 use audit::{Recorded, Recorder};
+use env::Clock;
+use http::HeaderMap;
+use node::Member;
 use state::auth::{Demanding, Denied, Evidence, Policy, Principal};
 use std::sync::Arc;
 
@@ -22,31 +27,112 @@ pub struct Connection {
 }
 
 /// Lets requests in, or not.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Gate {
     policy: Policy,
     recorder: Recorder,
+    logins: Option<Logins>,
+}
+
+/// How senders are recognized, beyond their certificates.
+#[derive(Clone)]
+pub struct Logins {
+    /// How tokens are made.
+    pub tokens: Tokens,
+    /// Whether the name in a certificate is a user's (etcd's `--client-cert-auth`).
+    pub certificates_name_users: bool,
+    /// Who remembers tokens.
+    pub member: Member,
+    /// Ends tokens.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Who sends a request, and what it was recognized by: whether that still holds can be asked again.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    principal: Principal,
+    token: Option<Arc<str>>,
+    connection: Option<Arc<Connection>>,
+}
+
+impl Caller {
+    /// Who it is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// The connection that the request came over.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        self.connection.as_deref()
+    }
+
+    /// Whether it was recognized by a token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
 }
 
 impl Gate {
     /// A gate of this policy and record.
     #[must_use]
-    pub fn new(policy: Policy, recorder: Recorder) -> Self {
-        Self { policy, recorder }
+    pub fn new(policy: Policy, recorder: Recorder, logins: Logins) -> Self {
+        Self { policy, recorder, logins: Some(logins) }
     }
 
-    /// Whether access control is on.
+    /// The gate for what the member does on its own account; nobody else passes it.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.policy == Policy::Closed
+    pub fn of_the_member() -> Self {
+        Self { policy: Policy::of_the_member(), recorder: Recorder::empty(), logins: None }
     }
 
-    /// Who sends what carries these extensions.
+    /// The policy behind it.
     #[must_use]
-    pub fn principal(&self, extensions: &http::Extensions) -> Principal {
-        match extensions.get::<Arc<Connection>>() {
-            Some(connection) => self.policy.principal(&connection.evidence),
-            None => self.policy.principal(&Evidence::None),
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Who sends what carries these extensions and headers.
+    #[must_use]
+    pub fn caller(&self, extensions: &http::Extensions, headers: &HeaderMap) -> Caller {
+        let connection = extensions.get::<Arc<Connection>>().cloned();
+        // While access control is off nobody looks at tokens, as in etcd.
+        let token = token(headers).filter(|_| self.policy.is_enabled());
+        let evidence = match token {
+            Some(token) => self.recognize(token, connection.as_deref()),
+            None => self.of_connection(connection.as_deref()),
+        };
+        let principal = self.policy.principal(&evidence);
+        Caller { principal, token: token.map(Arc::from), connection }
+    }
+
+    /// Whether what the caller was recognized by is still good; using a token lets it live on.
+    #[must_use]
+    pub fn is_still(&self, caller: &Caller) -> bool {
+        let Some(token) = &caller.token else { return true };
+        if !self.policy.is_enabled() {
+            return true;
+        }
+        self.recognize(token, caller.connection.as_deref()) != Evidence::BadToken
+    }
+
+    fn recognize(&self, token: &str, connection: Option<&Connection>) -> Evidence {
+        match &self.logins {
+            Some(Logins { tokens, member, clock, .. }) => {
+                tokens.recognize(token, connection, member, &**clock)
+            }
+            None => Evidence::BadToken,
+        }
+    }
+
+    fn of_connection(&self, connection: Option<&Connection>) -> Evidence {
+        let names_users = self.logins.as_ref().is_none_or(|logins| logins.certificates_name_users);
+        match connection.map(|connection| &connection.evidence) {
+            None => Evidence::None,
+            Some(Evidence::Certificate { .. }) if !names_users => Evidence::None,
+            Some(evidence) => evidence.clone(),
         }
     }
 
@@ -63,53 +149,24 @@ impl Gate {
     pub fn admit<T: Demanding>(&self, principal: &Principal, request: T) -> Result<Recorded<T>, Denied> {
         Ok(self.recorder.record(self.policy.authorize(principal, request)?))
     }
+
+    /// Whether the caller, who was let in before, may still do this: by what it was recognized by, and by the policy as it
+    /// is now. A token of an older revision counts as of today: what it allowed was looked at when it was let in.
+    ///
+    /// # Errors
+    /// [`Denied`] when it may not any more.
+    pub fn check_again<T: Demanding>(&self, caller: &Caller, request: &T) -> Result<(), Denied> {
+        if !self.is_still(caller) {
+            return Err(Denied::InvalidToken);
+        }
+        self.policy.check(&caller.principal.of_today(), request).map(drop)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use state::auth::Demand;
-
-    struct Any(Demand);
-    impl Demanding for Any {
-        fn demand(&self) -> Demand {
-            self.0.clone()
-        }
-    }
-
-    fn extensions(evidence: Option<Evidence>) -> http::Extensions {
-        let mut extensions = http::Extensions::new();
-        if let Some(evidence) = evidence {
-            extensions.insert(Arc::new(Connection { evidence, peer: "127.0.0.1:1".into(), via_tls: true }));
-        }
-        extensions
-    }
-
-    /// With access control on, only the administrator's certificate opens the gate: another certificate, no certificate,
-    /// and a request that came past the listener are all nobody.
-    #[test]
-    fn a_closed_gate_opens_for_the_administrator_only() {
-        let gate = Gate::new(Policy::Closed, Recorder::empty());
-        let certificate = |name: &str| Some(Evidence::Certificate { common_name: Arc::from(name) });
-        for demand in [Demand::Known, Demand::Keys(Vec::new()), Demand::Administrator] {
-            let admitted = |evidence| {
-                let principal = gate.principal(&extensions(evidence));
-                gate.admit(&principal, Any(demand.clone())).is_ok()
-            };
-            assert!(admitted(certificate("root")));
-            assert!(!admitted(certificate("someone")));
-            assert!(!admitted(Some(Evidence::None)));
-            assert!(!admitted(None));
-            assert!(gate.admit(&gate.member(), Any(demand.clone())).is_ok());
-        }
-    }
-
-    /// An open gate is etcd without authentication: whoever the transport let in may do everything.
-    #[test]
-    fn an_open_gate_lets_everybody_in() {
-        let gate = Gate::new(Policy::Open, Recorder::empty());
-        let principal = gate.principal(&extensions(None));
-        assert!(gate.admit(&principal, Any(Demand::Administrator)).is_ok());
-        assert_eq!(principal.name(), "anonymous");
-    }
+/// The token among the headers: etcd's own, or that of HTTP.
+fn token(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get("token").or_else(|| headers.get(http::header::AUTHORIZATION))?;
+    // What is no text is no token of anybody.
+    let text = value.to_str().unwrap_or("\0");
+    Some(text.strip_prefix("Bearer ").unwrap_or(text))
 }

@@ -8,6 +8,7 @@ pub mod http;
 mod letterbox;
 pub mod listen;
 pub mod log;
+pub mod login;
 pub mod metrics;
 pub mod pki;
 pub mod rpc;

@@ -3,6 +3,7 @@
 //! Deterministic: the same entries give the same effects on every member. Nothing of time, chance, sizes on disk or the
 //! member itself is looked at. Source: etcd's `etcdserver/apply` (`uber_applier`, `capped`, `corrupt`, `backend`).
 
+use crate::auth::Actor;
 use crate::changes::LeaseChange;
 use crate::command::*;
 use crate::error::{Error, Refusal};
@@ -17,14 +18,29 @@ use crate::{lock, quota, shared};
 use types::{LeaseId, LogIndex, Term};
 
 impl Machine {
-    /// Applies one committed entry; one that took effect before is passed over.
+    /// Applies one committed entry of the member's own; one that took effect before is passed over.
     ///
     /// # Errors
     /// Only when the member cannot go on; a refusal is in [`Applied`].
     pub fn apply(&mut self, index: LogIndex, term: Term, command: Command) -> Result<Applied, Error> {
+        self.apply_for(index, term, &Actor::system(), command)
+    }
+
+    /// Applies one committed entry that `actor` proposed; one that took effect before is passed over.
+    ///
+    /// # Errors
+    /// Only when the member cannot go on; a refusal is in [`Applied`].
+    pub fn apply_for(
+        &mut self,
+        index: LogIndex,
+        term: Term,
+        actor: &Actor,
+        command: Command,
+    ) -> Result<Applied, Error> {
         let done = self.entry(index, term, |machine| {
             machine.refuse_by_alarm(&command)?;
-            machine.dispatch(command)
+            machine.refuse_by_policy(actor, &command).map_err(Refusal::Denied)?;
+            machine.dispatch(index, command)
         })?;
         Ok(Applied {
             revision: self.shared.space.horizon.current(),
@@ -52,7 +68,7 @@ impl Machine {
         }
     }
 
-    fn dispatch(&mut self, command: Command) -> Result<Outcome, Error> {
+    fn dispatch(&mut self, index: LogIndex, command: Command) -> Result<Outcome, Error> {
         match command {
             Command::Put(put) => self.put(&put),
             Command::DeleteRange(delete) => {
@@ -64,6 +80,8 @@ impl Machine {
             Command::LeaseRevoke(id) => self.revoke(id),
             Command::LeaseCheckpoint(leases) => self.checkpoint_leases(&leases),
             Command::Alarm(change) => self.alarm(change),
+            Command::Access(change) => self.change_access(change),
+            Command::Authenticate(ask) => self.authenticate(index, ask),
             Command::ClusterVersionSet(version) => self.set_cluster_version(version),
             Command::MemberAttributesSet(attributes) => self.describe_member(&attributes),
             Command::DowngradeSet(target) => self.set_downgrade(target),

@@ -4,6 +4,7 @@
 //! member and is not part of the replicated state.
 
 use crate::outcome::Event;
+use std::sync::Arc;
 use types::{LeaseId, Revision};
 
 /// What changed since it was last asked.
@@ -17,6 +18,10 @@ pub struct Changes {
     pub alarms: bool,
     /// Whether the membership, the cluster version or the downgrade in progress changed.
     pub membership: bool,
+    /// What happened to tokens, in order.
+    pub tokens: Vec<TokenChange>,
+    /// Whether who may do what changed.
+    pub policy: bool,
     /// The last compaction that was scheduled.
     pub compacted: Option<Revision>,
 }
@@ -57,4 +62,20 @@ pub enum LeaseChange {
         /// Seconds left; 0 means the whole life.
         remaining_seconds: i64,
     },
+}
+
+/// What happened to the tokens that members give to users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenChange {
+    /// One was given.
+    Given {
+        /// The token.
+        token: Arc<str>,
+        /// To whom.
+        user: Arc<str>,
+    },
+    /// All of a user's are void.
+    VoidOf(String),
+    /// All are void.
+    Void,
 }

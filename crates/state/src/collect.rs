@@ -344,8 +344,16 @@ fn is_wanted(shared: &Shared, reach: Reach, record: &Record<'_>) -> bool {
         Record::Member(member) => lock::read(&shared.membership).member(member.id) == Some(member),
         Record::ClusterVersion(version) => lock::read(&shared.membership).cluster_version() == Some(version),
         Record::Downgrade(target) => lock::read(&shared.membership).downgrade_target() == target.as_deref(),
+        Record::Policy { is_enabled, revision } => {
+            let accounts = lock::read(&shared.accounts);
+            (accounts.is_enabled(), accounts.revision()) == (*is_enabled, *revision)
+        }
+        Record::User { name, user } => lock::read(&shared.accounts).user(name) == Some(user),
+        Record::Role { name, role } => lock::read(&shared.accounts).role(name) == Some(role),
         // A pass over all has left out, in all older segments, every record that these did away with.
-        Record::LeaseGone(_) | Record::AlarmGone(_) => matches!(reach, Reach::Some),
+        Record::LeaseGone(_) | Record::AlarmGone(_) | Record::UserGone(_) | Record::RoleGone(_) => {
+            matches!(reach, Reach::Some)
+        }
         // A member that left must never come back.
         Record::MemberGone(_) => true,
     }

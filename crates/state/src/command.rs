@@ -4,6 +4,7 @@
 //! types is well formed (no empty key, no contradictory fields); whether it is allowed, and whether it fits the store, is
 //! decided elsewhere.
 
+use crate::auth::AccessChange;
 use crate::query::RangeQuery;
 use bytes::Bytes;
 use types::{Key, KeyRange, LeaseId, MemberId, Revision};
@@ -27,6 +28,10 @@ pub enum Command {
     LeaseCheckpoint(Vec<LeaseRemaining>),
     /// Raises or clears an alarm.
     Alarm(AlarmChange),
+    /// Changes users, roles, or whether access control is on.
+    Access(AccessChange),
+    /// Gives a token to a user whose password was found right.
+    Authenticate(Authenticate),
     /// Records the version that all members speak.
     ClusterVersionSet(String),
     /// Records a member's name and client URLs.
@@ -261,4 +266,19 @@ pub struct MemberAttributes {
     pub name: String,
     /// Where clients reach it.
     pub client_urls: Vec<String>,
+}
+
+/// Gives a token to a user whose password was found right.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authenticate {
+    /// The user's name.
+    pub user: String,
+    /// What the token begins with: chosen by the proposer, not to be guessed.
+    pub token_prefix: String,
+}
+
+impl std::fmt::Debug for Authenticate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Authenticate({:?}, ***)", self.user)
+    }
 }

@@ -1,5 +1,6 @@
 //! Why the state machine says no ([`Refusal`], part of the replicated outcome), and why it cannot go on ([`Error`]).
 
+use crate::auth::Denied;
 use crate::pair::Malformed;
 use types::{LeaseId, MemberId, Revision};
 
@@ -52,6 +53,51 @@ pub enum Refusal {
     /// The corruption alarm stands.
     #[error("corrupt cluster")]
     Corrupt,
+    /// The policy does not let the entry's proposer do it (any more).
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Access control cannot be turned on without a root user.
+    #[error("root user does not exist")]
+    RootUserMissing,
+    /// The root user has not the root role.
+    #[error("root user does not have root role")]
+    RootRoleMissing,
+    /// A user needs a name.
+    #[error("user name is empty")]
+    UserNameEmpty,
+    /// The user's name is taken.
+    #[error("user name already exists")]
+    UserExists,
+    /// No such user.
+    #[error("user name not found")]
+    UserNotFound,
+    /// A role needs a name.
+    #[error("role name is empty")]
+    RoleNameEmpty,
+    /// The role's name is taken.
+    #[error("role name already exists")]
+    RoleExists,
+    /// No such role.
+    #[error("role name not found")]
+    RoleNotFound,
+    /// The user does not hold the role.
+    #[error("role is not granted to the user")]
+    RoleNotGranted,
+    /// A permission is to be granted, and none was named.
+    #[error("permission not given")]
+    PermissionNotGiven,
+    /// The role has no permission on exactly this range.
+    #[error("permission is not granted to the role")]
+    PermissionNotGranted,
+    /// Root cannot lose what makes it root; a permission's range must not be inverted.
+    #[error("invalid auth management")]
+    InvalidAccessChange,
+    /// There are no tokens while access control is off.
+    #[error("authentication is not enabled")]
+    AccessControlOff,
+    /// The user is gone or can have no token.
+    #[error("authentication failed, invalid user ID or password")]
+    AuthenticationFailed,
 }
 
 /// The state machine cannot go on: the member must stop.

@@ -8,8 +8,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod access;
 mod apply;
+mod apply_access;
 mod apply_membership;
 pub mod auth;
 pub mod changes;
@@ -33,6 +33,8 @@ mod record;
 mod restore;
 mod shared;
 mod tally;
+#[cfg(test)]
+mod testing;
 
 pub use changes::Changes;
 pub use chore::{Chore, ChoreDone};

@@ -2,10 +2,12 @@
 //!
 //! Pairs travel as [`Pair`]: etcd's encoded `mvccpb.KeyValue`, the same bytes from the store's record to the wire.
 
+use crate::auth::Accounts;
 use crate::command::Alarm;
 use crate::error::Refusal;
 use crate::membership::Membership;
 pub use crate::pair::{Malformed, Pair, PairView};
+use std::sync::Arc;
 use types::{Key, LeaseId, ModRevision, Revision};
 
 /// What applying one entry came to.
@@ -39,6 +41,11 @@ pub enum Outcome {
     LeaseRevoke,
     /// The alarms that the change touched (or, for a list, that stand).
     Alarm(Vec<Alarm>),
+    /// A token was given to the user.
+    Authenticated {
+        /// The token.
+        token: Arc<str>,
+    },
     /// Nothing to tell.
     Nothing,
 }
@@ -121,6 +128,8 @@ pub struct CopiedFacts {
     pub alarms: Vec<Alarm>,
     /// The membership.
     pub membership: Membership,
+    /// Users, roles, and whether access control is on.
+    pub accounts: Accounts,
 }
 
 /// What happened to a key.

@@ -20,6 +20,8 @@ pub fn cost(command: &Command) -> u64 {
         | Command::LeaseRevoke(_)
         | Command::LeaseCheckpoint(_)
         | Command::Alarm(_)
+        | Command::Access(_)
+        | Command::Authenticate(_)
         | Command::ClusterVersionSet(_)
         | Command::MemberAttributesSet(_)
         | Command::DowngradeSet(_)

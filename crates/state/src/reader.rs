@@ -3,6 +3,7 @@
 //! Owns nothing but a share. Each call pins what is readable, looks at the index in pages and reads pairs from memory or
 //! the store on the caller's thread; it may block on the disk, never on the writer for long.
 
+use crate::auth::Accounts;
 use crate::command::{Alarm, AlarmKind, Txn};
 use crate::effects_hash::Checkmark;
 use crate::error::Error;
@@ -182,6 +183,7 @@ impl Reader {
         }
         lock::read(&self.0.alarms).iter().for_each(|alarm| add(&Record::Alarm(*alarm)));
         lock::read(&self.0.membership).members().for_each(|member| add(&Record::Member(member.clone())));
+        self.accounts().records().for_each(|record| add(&record));
         Ok((hash, keys.revision))
     }
 
@@ -202,7 +204,15 @@ impl Reader {
         leases.dedup_by_key(|(id, ..)| *id);
         let (alarms, membership) = (self.alarms(AlarmKind::None), self.membership());
         self.0.space.kept(&pin, each)?;
-        Ok(CopiedFacts { revision: pin.current, compacted: pin.compacted, leases, alarms, membership })
+        let accounts = self.accounts();
+        Ok(CopiedFacts {
+            revision: pin.current,
+            compacted: pin.compacted,
+            leases,
+            alarms,
+            membership,
+            accounts,
+        })
     }
 
     /// How often the key space was read and written since the process began, or since [`Reader::forget_tally`].
@@ -229,9 +239,11 @@ impl Reader {
         let leases = lock::read(&self.0.leases).iter().count() as u64 * LEASE_RECORD_BYTES;
         let member_bytes = |member: &Member| Record::Member(member.clone()).encode().1.len() as u64;
         let members: u64 = lock::read(&self.0.membership).members().map(member_bytes).sum();
+        let accounts: u64 =
+            lock::read(&self.0.accounts).records().map(|record| record.encode().1.len() as u64).sum();
         let index = self.0.space.index();
         let (live_bytes, keys) = (index.live_bytes(), index.live_keys());
-        Sizes { disk_bytes, live_bytes, facts_bytes: leases + members, keys }
+        Sizes { disk_bytes, live_bytes, facts_bytes: leases + members + accounts, keys }
     }
 
     /// Whether a command that costs `cost` bytes (see [`crate::quota::cost`]) fits a quota of `quota` bytes. One that
@@ -239,6 +251,17 @@ impl Reader {
     #[must_use]
     pub fn room_for(&self, cost: u64, quota: u64) -> bool {
         cost == 0 || self.0.space.index().live_bytes().saturating_add(cost) < quota
+    }
+
+    /// A copy of the access store.
+    #[must_use]
+    pub fn accounts(&self) -> Accounts {
+        lock::read(&self.0.accounts).clone()
+    }
+
+    /// Looks at the access store; the writer waits meanwhile.
+    pub fn look_at_accounts<T>(&self, look: impl FnOnce(&Accounts) -> T) -> T {
+        look(&lock::read(&self.0.accounts))
     }
 
     /// The hash over the effects of all entries up to the last multiple of 1,000, for members to compare.

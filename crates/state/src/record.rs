@@ -11,6 +11,10 @@
 //! 6 alarm        member u64 · kind u8                  7 alarm gone   member u64 · kind u8
 //! 8 member       id u64 · learner u8 · name · peer URLs · client URLs        9 member gone  id u64
 //! 10 cluster version  string                           11 downgrade   string (empty: none)
+//! 12 policy   enabled u8 · revision u64
+//! 13 user     name · no password u8 · hash · roles     14 user gone    name
+//! 15 role     name · count u32 · permissions           16 role gone    name
+//!    permission: kind u32 (0 read, 1 write, 2 both) · key · range end
 //! ```
 //!
 //! A segment's index has an entry for each record, of the same kind: for a put or a deletion
@@ -18,10 +22,12 @@
 //!
 //! Invariant: decoding is strict (exact length, known kind); a record that is not understood stops the member.
 
+use crate::auth::{PasswordHash, Permission, PermissionKind, Role, User};
 use crate::command::{Alarm, AlarmKind};
 use crate::membership::Member;
 use crate::pair::PairView;
-use types::{LeaseId, MemberId, ModRevision, Revision};
+use bytes::Bytes;
+use types::{AuthRevision, LeaseId, MemberId, ModRevision, Revision};
 
 /// Bytes before the pair in a put's or deletion's record.
 pub(crate) const REVISION_BYTES: usize = 12;
@@ -54,6 +60,16 @@ pub(crate) enum Record<'a> {
     ClusterVersion(String),
     /// The version of the downgrade in progress.
     Downgrade(Option<String>),
+    /// Whether access control is on, and how often the policy was changed.
+    Policy { is_enabled: bool, revision: AuthRevision },
+    /// A user stands.
+    User { name: String, user: User },
+    /// A user was deleted.
+    UserGone(String),
+    /// A role stands.
+    Role { name: String, role: Role },
+    /// A role was deleted.
+    RoleGone(String),
 }
 
 /// A put's record, by number. The numbers are never reused.
@@ -69,6 +85,11 @@ const MEMBER: u8 = 8;
 const MEMBER_GONE: u8 = 9;
 const CLUSTER_VERSION: u8 = 10;
 const DOWNGRADE: u8 = 11;
+const POLICY: u8 = 12;
+const USER: u8 = 13;
+const USER_GONE: u8 = 14;
+const ROLE: u8 = 15;
+const ROLE_GONE: u8 = 16;
 
 /// The payload of a put's or deletion's record, in one buffer.
 pub(crate) fn pair_payload(at: ModRevision, pair: &PairView<'_>) -> Vec<u8> {
@@ -152,6 +173,32 @@ impl<'a> Record<'a> {
                 put_string(&mut out, target.as_deref().unwrap_or_default());
                 DOWNGRADE
             }
+            Self::Policy { is_enabled, revision } => {
+                out.push(u8::from(*is_enabled));
+                put_u64(&mut out, revision.0);
+                POLICY
+            }
+            Self::User { name, user } => {
+                put_string(&mut out, name);
+                out.push(u8::from(user.no_password));
+                put_bytes(&mut out, user.password.as_bytes());
+                put_strings(&mut out, &user.roles);
+                USER
+            }
+            Self::UserGone(name) => {
+                put_string(&mut out, name);
+                USER_GONE
+            }
+            Self::Role { name, role } => {
+                put_string(&mut out, name);
+                put_len(&mut out, role.permissions.len());
+                role.permissions.iter().for_each(|permission| put_permission(&mut out, permission));
+                ROLE
+            }
+            Self::RoleGone(name) => {
+                put_string(&mut out, name);
+                ROLE_GONE
+            }
         };
         (kind, out)
     }
@@ -175,6 +222,11 @@ impl<'a> Record<'a> {
             MEMBER_GONE => Self::MemberGone(MemberId(input.u64()?)),
             CLUSTER_VERSION => Self::ClusterVersion(input.string()?),
             DOWNGRADE => Self::Downgrade(Some(input.string()?).filter(|target| !target.is_empty())),
+            POLICY => Self::Policy { is_enabled: input.flag()?, revision: AuthRevision(input.u64()?) },
+            USER => Self::User { name: input.string()?, user: input.user()? },
+            USER_GONE => Self::UserGone(input.string()?),
+            ROLE => Self::Role { name: input.string()?, role: input.role()? },
+            ROLE_GONE => Self::RoleGone(input.string()?),
             _ => return Err("unknown kind"),
         };
         if input.0.is_empty() { Ok(record) } else { Err("bytes after the end") }
@@ -200,9 +252,13 @@ fn put_len(out: &mut Vec<u8>, len: usize) {
     out.extend_from_slice(&len.to_be_bytes());
 }
 
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_len(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
 fn put_string(out: &mut Vec<u8>, text: &str) {
-    put_len(out, text.len());
-    out.extend_from_slice(text.as_bytes());
+    put_bytes(out, text.as_bytes());
 }
 
 fn put_strings(out: &mut Vec<u8>, texts: &[String]) {
@@ -216,6 +272,12 @@ fn put_member(out: &mut Vec<u8>, member: &Member) {
     put_string(out, &member.name);
     put_strings(out, &member.peer_urls);
     put_strings(out, &member.client_urls);
+}
+
+fn put_permission(out: &mut Vec<u8>, permission: &Permission) {
+    out.extend_from_slice(&permission.kind.number().to_be_bytes());
+    put_bytes(out, &permission.key);
+    put_bytes(out, &permission.range_end);
 }
 
 fn alarm_kind_number(kind: AlarmKind) -> u8 {
@@ -267,6 +329,11 @@ impl<'a> Input<'a> {
         }
     }
 
+    fn bytes(&mut self) -> Result<&'a [u8], Unknown> {
+        let len = self.len()?;
+        self.take(len)
+    }
+
     fn string(&mut self) -> Result<String, Unknown> {
         let len = self.len()?;
         std::str::from_utf8(self.take(len)?).map(str::to_owned).map_err(|_| "text that is not utf-8")
@@ -295,6 +362,24 @@ impl<'a> Input<'a> {
         Ok(Alarm { member, kind })
     }
 
+    fn user(&mut self) -> Result<User, Unknown> {
+        let no_password = self.flag()?;
+        let password = PasswordHash::new(self.bytes()?.to_vec());
+        Ok(User::new(no_password, password, self.strings()?))
+    }
+
+    fn role(&mut self) -> Result<Role, Unknown> {
+        let count = self.len()?;
+        let permissions = (0..count).map(|_| self.permission()).collect::<Result<_, _>>()?;
+        Ok(Role { permissions })
+    }
+
+    fn permission(&mut self) -> Result<Permission, Unknown> {
+        let kind = PermissionKind::from_number(i32::from_be_bytes(self.array()?));
+        let key = Bytes::copy_from_slice(self.bytes()?);
+        Ok(Permission { kind, key, range_end: Bytes::copy_from_slice(self.bytes()?) })
+    }
+
     fn member(&mut self) -> Result<Member, Unknown> {
         Ok(Member {
             id: MemberId(self.u64()?),
@@ -309,6 +394,10 @@ impl<'a> Input<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn permission(kind: PermissionKind, key: &'static [u8], range_end: &'static [u8]) -> Permission {
+        Permission { kind, key: Bytes::from_static(key), range_end: Bytes::from_static(range_end) }
+    }
 
     fn samples() -> Vec<Record<'static>> {
         let member = Member {
@@ -332,6 +421,22 @@ mod tests {
             Record::ClusterVersion("3.7.0".to_owned()),
             Record::Downgrade(Some("3.6.0".to_owned())),
             Record::Downgrade(None),
+            Record::Policy { is_enabled: true, revision: AuthRevision(9) },
+            Record::User {
+                name: "alice".to_owned(),
+                user: User::new(false, PasswordHash::new(b"$2a$".to_vec()), vec!["a".into(), "b".into()]),
+            },
+            Record::UserGone("alice".to_owned()),
+            Record::Role {
+                name: "reader".to_owned(),
+                role: Role {
+                    permissions: vec![
+                        permission(PermissionKind::ReadWrite, b"k", b"\0"),
+                        permission(PermissionKind::Unknown(7), b"", b""),
+                    ],
+                },
+            },
+            Record::RoleGone("reader".to_owned()),
         ]
     }
 

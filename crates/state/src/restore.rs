@@ -3,6 +3,8 @@
 //! Owns the replay: key changes in order of revision, everything else the last wins. What a compaction had made
 //! unreadable is left out of the index at once, whether or not its records are still there.
 
+use crate::apply_access;
+use crate::auth::Accounts;
 use crate::command::Alarm;
 use crate::effects_hash::EffectsHash;
 use crate::error::Error;
@@ -19,6 +21,7 @@ use crate::shared::Shared;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
+use std::sync::atomic::AtomicU64;
 use storage::{Position, Replayed, SegmentNumber, Store};
 use types::{LeaseId, LogIndex, ModRevision, Revision, Term};
 
@@ -80,6 +83,7 @@ struct Replay {
     named: BTreeMap<Box<[u8]>, LeaseId>,
     alarms: BTreeSet<Alarm>,
     membership: Membership,
+    accounts: Accounts,
 }
 
 impl Replay {
@@ -93,6 +97,7 @@ impl Replay {
             named: BTreeMap::new(),
             alarms: BTreeSet::new(),
             membership: Membership::default(),
+            accounts: Accounts::default(),
         }
     }
 
@@ -135,6 +140,11 @@ impl Replay {
             Record::MemberGone(id) => self.membership.remove(id),
             Record::ClusterVersion(version) => self.membership.set_cluster_version(version),
             Record::Downgrade(target) => self.membership.set_downgrade_target(target),
+            record @ (Record::Policy { .. }
+            | Record::User { .. }
+            | Record::UserGone(_)
+            | Record::Role { .. }
+            | Record::RoleGone(_)) => apply_access::take(&mut self.accounts, record),
         }
         Ok(())
     }
@@ -192,6 +202,8 @@ impl Replay {
             leases: RwLock::new(self.leases),
             alarms: RwLock::new(self.alarms),
             membership: RwLock::new(self.membership),
+            accounts: RwLock::new(self.accounts),
+            policy_epoch: AtomicU64::new(0),
             checkmark: RwLock::new(hash.last()),
         }
     }

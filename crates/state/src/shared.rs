@@ -2,6 +2,7 @@
 //!
 //! Owns the parts; each has its own lock, held for a few lines. The writer is the machine; readers never change anything.
 
+use crate::auth::Accounts;
 use crate::command::{Alarm, AlarmKind};
 use crate::effects_hash::Checkmark;
 use crate::leases::Leases;
@@ -9,6 +10,7 @@ use crate::membership::Membership;
 use crate::mvcc::KeySpace;
 use std::collections::BTreeSet;
 use std::sync::RwLock;
+use std::sync::atomic::AtomicU64;
 
 /// Everything replicated.
 pub(crate) struct Shared {
@@ -16,6 +18,9 @@ pub(crate) struct Shared {
     pub(crate) leases: RwLock<Leases>,
     pub(crate) alarms: RwLock<BTreeSet<Alarm>>,
     pub(crate) membership: RwLock<Membership>,
+    pub(crate) accounts: RwLock<Accounts>,
+    /// Counts the changes of the accounts in this process.
+    pub(crate) policy_epoch: AtomicU64,
     pub(crate) checkmark: RwLock<Option<Checkmark>>,
 }
 

@@ -138,3 +138,17 @@ pub const COLLECTION_PIECE_BYTES: u64 = 32 * 1024 * 1024;
 pub const COLLECTION_SEGMENTS_MAX: usize = 16;
 /// Bytes a second that a collection may read, so that it never crowds out requests.
 pub const CHORE_BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
+/// Tokens that a member remembers; for one more the one that ends first goes, and its owner logs in again.
+pub const TOKENS_MAX: usize = 65_536;
+/// Failed logins that are remembered, to make guessing slow; for one more the oldest goes.
+pub const LOGIN_FAILURES_MAX: usize = 16_384;
+/// Passwords that wait to be hashed or compared, one at a time; a further login is refused.
+pub const PASSWORDS_WAITING_MAX: usize = 64;
+/// Longest password, in bytes. etcd's hash takes no more than 72; ours is bounded so that hashing is.
+pub const PASSWORD_BYTES_MAX: usize = 1_024;
+/// Longest token that is looked at, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// Signed tokens whose signature was checked and is not checked again.
+pub const TOKENS_CHECKED_MAX: usize = 8_192;
+/// Leases of a stream of renewals that are looked at again when the policy changes; others are at their next renewal.
+pub const LEASES_OF_STREAM_CHECKED_MAX: usize = 1_024;

@@ -112,8 +112,16 @@ impl ApplyThread {
         }
     }
 
-    /// Tells lease timers and watchers what changed.
+    /// Tells lease timers, the holders of tokens and watchers what changed.
     fn tell(&mut self, changes: Changes) {
+        if !changes.tokens.is_empty() {
+            let now = self.shared.clock.monotonic().millis();
+            let mut tokens = lock(&self.shared.tokens);
+            changes.tokens.into_iter().for_each(|change| tokens.change(change, now));
+        }
+        if changes.policy {
+            lock(&self.shared.policy_listeners).iter().for_each(|tell| tell());
+        }
         if !changes.leases.is_empty() {
             let now = self.shared.clock.monotonic().millis();
             let mut clock = lock(&self.shared.leases);

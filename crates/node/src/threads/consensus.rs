@@ -13,6 +13,7 @@ use crate::input::Input;
 use crate::proposal::{Proposal, Proposed, Reply};
 use crate::shared::{Shared, lock};
 use consensus::Role;
+use state::auth::Actor;
 use state::command::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -83,7 +84,8 @@ impl ConsensusThread {
         let expired = lock(&self.shared.leases).expired(now, LEASES_REVOKED_PER_TICK);
         for lease in expired {
             let id = RequestId(self.shared.next_request.fetch_add(1, Ordering::Relaxed));
-            let entry = codec::encode(Envelope { id, command: Command::LeaseRevoke(lease) });
+            let entry =
+                codec::encode(Envelope { id, actor: Actor::system(), command: Command::LeaseRevoke(lease) });
             // No room loses nothing: the lease clock hands it out again.
             let _ =
                 self.inputs.push(Input::Propose(Proposal { id, entry, intent: None, reply: self.expiry() }));

@@ -12,7 +12,7 @@ pub(crate) use hub::{Change, Hub};
 /// The hub of a running member.
 pub(crate) type HubState = Hub<state::Reader>;
 
-use state::auth::{Demand, Demanding, Right};
+use state::auth::{Accesses, Demand, Demanding};
 use state::outcome::Pair;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,7 +49,7 @@ pub struct WatchRequest {
 
 impl Demanding for WatchRequest {
     fn demand(&self) -> Demand {
-        Demand::Keys(vec![(self.range.clone(), Right::Read)])
+        Demand::Keys(Accesses::reading(self.range.clone()))
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use node::Refused;
 use node::meter::Counter;
 use node::watch::{WatchRequest, WatchUpdate};
+use state::auth::Renewal;
 use state::command::{Command, LeaseGrant, Put, PutLease, PutValue};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -60,7 +61,7 @@ fn what_is_done_is_counted_once() {
     carry_out(&member, put("leased", 9)).unwrap();
     carry_out(&member, Command::LeaseRevoke(LeaseId(9))).unwrap();
     assert!(carry_out(&member, Command::LeaseRevoke(LeaseId(9))).unwrap().applied.result.is_err());
-    member.keep_alive(&recorded(LeaseId(9))).unwrap_err();
+    member.keep_alive(&recorded(Renewal(LeaseId(9)))).unwrap_err();
     let (counts, tally) = (member.counts(), member.gauges().tally());
     assert_eq!((tally.puts, tally.deletes, tally.txns), (21, 1, 0));
     assert_eq!(tally.put_bytes, 20 * 6 + 12);
@@ -144,14 +145,14 @@ fn an_expired_lease_takes_its_keys_along() {
     carry_out(&member, put("a", 1)).unwrap();
     carry_out(&member, put("b", 2)).unwrap();
     world.clock.advance(Duration::from_secs(9));
-    assert_eq!(member.keep_alive(&recorded(LeaseId(2))), Ok(10));
+    assert_eq!(member.keep_alive(&recorded(Renewal(LeaseId(2)))), Ok(10));
     world.clock.advance(Duration::from_secs(2));
     let began = std::time::Instant::now();
     while keys(&member).len() == 2 && began.elapsed() < PATIENCE {
         std::thread::yield_now();
     }
     assert_eq!(keys(&member), ["b"]);
-    assert_eq!(member.keep_alive(&recorded(LeaseId(1))), Err(Refused::LeaseNotFound));
+    assert_eq!(member.keep_alive(&recorded(Renewal(LeaseId(1)))), Err(Refused::LeaseNotFound));
     member.stop();
 }
 
@@ -165,7 +166,7 @@ fn leases_survive_a_restart() {
     end(member);
     let member = world.start();
     assert_eq!(member.lease_remaining_seconds(&recorded(LeaseId(9))), Some(60));
-    assert_eq!(member.keep_alive(&recorded(LeaseId(9))), Ok(60));
+    assert_eq!(member.keep_alive(&recorded(Renewal(LeaseId(9)))), Ok(60));
     member.stop();
 }
 

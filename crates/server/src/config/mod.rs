@@ -23,7 +23,7 @@ mod url;
 pub use keys::{KeyPlaces, KeyRule};
 pub use model::{
     Advertised, AutoCompaction, Bootstrap, Cluster, ClusterState, Config, Keepalive, Limits, Listener,
-    Metrics, Personality, Pki, Rollback, Security, Serves, Slow, Timing,
+    Logins, Metrics, Personality, Pki, Rollback, Security, Serves, Slow, Timing, Tokens,
 };
 pub use note::{Exit, Note, Problem, Severity};
 pub use url::{Scheme, Url};

@@ -4,7 +4,7 @@
 
 use super::{KeyRule, Note, Problem};
 use crate::http::{Access, Allowed};
-use crate::{listen, log, tls};
+use crate::{listen, log, login, tls};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Config {
     pub auto_compaction: AutoCompaction,
     /// Bytes a second that are read to check the stored data; 0 for no check.
     pub scrub_rate: u64,
+    /// How users are recognized.
+    pub logins: Logins,
     /// Whether the JSON gateway is served.
     pub gateway: bool,
     /// Which hosts and sites may talk to it over HTTP.
@@ -65,6 +67,30 @@ pub struct Config {
     pub notes: Vec<Note>,
     /// etcd's one line that shows all settings, as the fields of `starting an etcd server`.
     pub summary: Vec<(&'static str, serde_json::Value)>,
+}
+
+/// How users are recognized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logins {
+    /// How tokens are made.
+    pub tokens: Tokens,
+    /// How long a simple token is good after its last use.
+    pub token_life: Duration,
+    /// How passwords become hashes.
+    pub hashing: login::Hashing,
+    /// Whether the name in a client's certificate is a user's.
+    pub certificates_name_users: bool,
+}
+
+/// How tokens are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// Random ones that members remember.
+    Simple,
+    /// Signed ones.
+    Jwt(login::jwt::Settings),
+    /// None.
+    Off,
 }
 
 /// One address and what happens there.

@@ -195,6 +195,11 @@ fn own(m: &Metrics, text: &mut Text) {
     let name = "strongroom_connections_refused_total";
     text.counter(name, "Connections refused because too many were open.", &m.connections_refused);
     text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
+    text.counter("strongroom_logins_failed_total", "Logins with a wrong password.", &m.logins_failed);
+    let name = "strongroom_logins_throttled_total";
+    text.counter(name, "Logins refused because too many before them failed.", &m.logins_throttled);
+    let name = "strongroom_requests_denied_total";
+    text.counter(name, "Requests that their sender had not the right to make.", &m.requests_denied);
     let name = "strongroom_requests_refused_total";
     text.counter(name, "Requests refused for how their connection was made.", &m.requests_refused);
     let name = "strongroom_rollback_accepted";
@@ -214,6 +219,13 @@ fn own(m: &Metrics, text: &mut Text) {
     let name = "strongroom_scrub_ended_seconds";
     text.gauge(name, "When its last round ended, Unix time; 0 before.", &m.scrub_ended);
     text.counter("strongroom_scrub_rounds_total", "Its rounds.", &m.scrub_rounds);
+    let name = "strongroom_streams_cut_total";
+    text.counter(name, "Streams and watchers whose caller lost the right to them.", &m.streams_cut);
+    text.counter(
+        "strongroom_tokens_refused_total",
+        "Requests with a token that is not good.",
+        &m.tokens_refused,
+    );
 }
 
 impl Text {

@@ -77,6 +77,16 @@ pub struct Metrics {
     pub handshakes_failed: Counter,
     /// Requests refused because of how their connection was made: no certificate, a wrong one, no encryption.
     pub requests_refused: Counter,
+    /// Requests that their sender had not the right to make.
+    pub requests_denied: Counter,
+    /// Requests with a token that is not good.
+    pub tokens_refused: Counter,
+    /// Wrong passwords.
+    pub logins_failed: Counter,
+    /// Logins refused because too many before them failed.
+    pub logins_throttled: Counter,
+    /// Streams and watchers cut because their caller lost the right to them.
+    pub streams_cut: Counter,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
     /// Bytes read by the check of the stored data.
@@ -118,6 +128,11 @@ impl Metrics {
             connections_refused: Counter::default(),
             handshakes_failed: Counter::default(),
             requests_refused: Counter::default(),
+            requests_denied: Counter::default(),
+            tokens_refused: Counter::default(),
+            logins_failed: Counter::default(),
+            logins_throttled: Counter::default(),
+            streams_cut: Counter::default(),
             certificate_not_after: Gauge::default(),
             scrub_bytes: Counter::default(),
             scrub_damage: Gauge::default(),

@@ -10,6 +10,7 @@ use super::issue::{self, Issued, Of, Signer};
 use super::made::{self, Role};
 use super::{Error, foreign};
 use crate::config::Note;
+use crate::tls::ADMINISTRATOR_URI;
 use env::WallTime;
 use std::path::{Path, PathBuf};
 
@@ -231,7 +232,10 @@ impl Authority {
         };
         let mut names = about.names;
         names.sort();
-        let is_as_asked = role == Role::Administrator || names == self.names;
+        let is_as_asked = match role {
+            Role::Administrator => names == [ADMINISTRATOR_URI],
+            Role::Server | Role::Peer => names == self.names,
+        };
         Ok(Some(Leaf {
             not_before: about.not_before,
             not_after: about.not_after,

@@ -83,7 +83,7 @@ fn instead(pem: &str, wanted: &str) -> String {
 
 fn written(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
             (Ok(four), _) => Some(std::net::Ipv4Addr::from(four).to_string()),
             (_, Ok(sixteen)) => Some(std::net::Ipv6Addr::from(sixteen).to_string()),
@@ -155,7 +155,8 @@ fn wrong_certificate(name: &str, pem: &str, now: WallTime) -> Option<Problem> {
             "compare the clocks of both machines",
         ));
     }
-    if about.names.is_empty() {
+    // A URI is nobody's address.
+    if about.names.iter().all(|name| name.starts_with("urn:") || name.contains("://")) {
         let hint = "clients look at the subject alternative names only: issue it with subjectAltName";
         return Some(Problem::at_start(format!("certificate {name} carries no names"), hint));
     }

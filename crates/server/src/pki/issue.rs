@@ -2,10 +2,11 @@
 
 use super::Error;
 use super::made::Role;
+use crate::tls::ADMINISTRATOR_URI;
 use env::WallTime;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
 };
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -104,6 +105,10 @@ pub(super) fn leaf(
         let mut one = CertificateParams::new(vec![name.clone()])
             .map_err(|error| Error::Name { name: name.clone(), why: error.to_string() })?;
         params.subject_alt_names.append(&mut one.subject_alt_names);
+    }
+    if role == Role::Administrator {
+        let uri = ADMINISTRATOR_URI.try_into().map_err(make("a certificate"))?;
+        params.subject_alt_names.push(SanType::URI(uri));
     }
     params.distinguished_name = subject(common_name);
     params.is_ca = IsCa::ExplicitNoCa;

@@ -64,15 +64,15 @@ where
             return answer(&failure.into());
         }
         let deadline = timeout(request.headers());
-        let principal = self.services.gate.principal(request.extensions());
+        let caller = self.services.gate().caller(request.extensions(), request.headers());
         let span = tracing::debug_span!(
             "request",
             request_id = REQUESTS.fetch_add(1, Ordering::Relaxed),
-            principal = principal.name(),
+            principal = caller.principal().name(),
             method = method.path,
         );
         let peer = request.extensions().get::<Arc<Connection>>().cloned();
-        request.extensions_mut().insert(principal);
+        request.extensions_mut().insert(caller);
         let services = self.services.clone();
         let answered = self.inner.call(request);
         let around = async move {

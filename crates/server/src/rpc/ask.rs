@@ -5,11 +5,12 @@
 use super::requests::Reading;
 use super::status::Failure;
 use super::{Inner, Services};
+use crate::gate::Caller;
 use crate::letterbox::Letterbox;
 use audit::Recorded;
 use env::Monotonic;
 use node::{Op, Proposed, Refused, Reply};
-use state::auth::{Demanding, Principal};
+use state::auth::{Demanding, Denied, Principal};
 use state::command::{Alarm, AlarmAction, AlarmChange, AlarmKind, Command};
 use state::outcome::RangeOutcome;
 use state::query::RangeQuery;
@@ -51,14 +52,32 @@ impl Inner {
         principal: &Principal,
         request: T,
     ) -> Result<Recorded<T>, Failure> {
-        Ok(self.gate.admit(principal, request)?)
+        self.gate().admit(principal, request).map_err(|denied| self.denied(denied))
+    }
+
+    /// Counts a denial.
+    pub(super) fn denied(&self, denied: Denied) -> Failure {
+        let metrics = &self.context.metrics;
+        let counter = match denied {
+            Denied::InvalidToken => &metrics.tokens_refused,
+            Denied::Anonymous | Denied::OldRevision | Denied::UnknownUser | Denied::Forbidden => {
+                &metrics.requests_denied
+            }
+        };
+        counter.inc();
+        denied.into()
     }
 
     /// Who sends this request.
     pub(super) fn principal<T>(&self, request: &tonic::Request<T>) -> Principal {
-        match request.extensions().get::<Principal>() {
-            Some(principal) => principal.clone(),
-            None => self.gate.principal(&http::Extensions::new()),
+        self.caller(request).principal().clone()
+    }
+
+    /// Who sends this request, for streams: whether it still may is asked again.
+    pub(super) fn caller<T>(&self, request: &tonic::Request<T>) -> Caller {
+        match request.extensions().get::<Caller>() {
+            Some(caller) => caller.clone(),
+            None => self.gate().caller(&http::Extensions::new(), &http::HeaderMap::new()),
         }
     }
 
@@ -95,7 +114,7 @@ impl Inner {
 
     /// Proposes without waiting: for what must be done although nobody is there to hear of it.
     pub(super) fn propose_unheard(&self, command: Command) {
-        if let Ok(command) = self.admit(&self.gate.member(), command) {
+        if let Ok(command) = self.admit(&self.gate().member(), command) {
             self.member().propose(command, Box::new(|_| {}));
         }
     }
@@ -109,7 +128,7 @@ impl Inner {
         let alarm = Alarm { member: self.member().status().member, kind: AlarmKind::NoSpace };
         tracing::warn!(cost, quota = self.limits().quota_bytes, "the store has no room; raising its alarm");
         let raise = Command::Alarm(AlarmChange { action: AlarmAction::Raise, alarm });
-        let raise = self.admit(&self.gate.member(), raise)?;
+        let raise = self.admit(&self.gate().member(), raise)?;
         // Whether it could be raised or not: there is no room.
         let _: Result<Proposed, Failure> = self.wait(|reply| self.member().propose(raise, reply)).await;
         Err(Failure::NoSpace)

@@ -56,7 +56,7 @@ fn named(leader: &LeaderKey) -> Result<Key, Failure> {
 
 impl Election {
     fn dealer<T>(&self, request: &Request<T>) -> Dealer {
-        Dealer { services: self.0.clone(), principal: self.0.principal(request) }
+        Dealer::new(&self.0, request)
     }
 
     async fn run(
@@ -151,7 +151,7 @@ impl pb::election_server::Election for Election {
         let patience = Patience::of(&self.0, &request);
         let queue = queue(&request.into_inner().name);
         // Whoever may not read is told so at once.
-        self.0.admit(&dealer.principal, super::requests::Reading(oldest(&queue)))?;
+        self.0.admit(dealer.principal(), super::requests::Reading(oldest(&queue)))?;
         let (told, answers) = mpsc::channel(WATCH_RESPONSES_WAITING_MAX);
         tokio::spawn(async move {
             // The task lives as long as the client listens.

@@ -8,6 +8,7 @@ use super::ask::Freshness;
 use super::convert;
 use super::range_stream::RangeStream;
 use super::requests::{Reading, ReadingTxn};
+use super::standing::Standing;
 use super::status::Failure;
 use audit::Recorded;
 use node::Op;
@@ -48,14 +49,14 @@ impl pb::kv_server::Kv for Kv {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<RangeStream>, Status> {
-        let principal = self.0.principal(&request);
+        let standing = Standing::of(&self.0, &request);
         let request = request.into_inner();
         let (serializable, limit) = (request.serializable, request.limit);
-        let reading = self.0.admit(&principal, Reading(convert::range_stream(request)?))?;
+        let reading = self.0.admit(standing.principal(), Reading(convert::range_stream(request)?))?;
         if !serializable {
             self.0.barrier().await?;
         }
-        Ok(Response::new(RangeStream::new(self.0.clone(), reading, limit)))
+        Ok(Response::new(RangeStream::new(self.0.clone(), standing, reading, limit)))
     }
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {

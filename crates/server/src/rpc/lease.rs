@@ -4,10 +4,11 @@
 
 use super::Services;
 use super::led::{Led, Patience};
-use super::requests::{Act, KeyNames};
+use super::requests::KeysOf;
+use super::standing::Standing;
 use super::status::{Failure, reworded_on_stream};
 use proto::etcdserverpb as pb;
-use state::auth::Principal;
+use state::auth::{Principal, Renewal};
 use state::command::LeaseGrant;
 use state::{Command, Outcome};
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use std::task::{Context, Poll};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status, Streaming};
 use types::LeaseId;
+use types::limits::LEASES_OF_STREAM_CHECKED_MAX;
 
 /// The Lease service.
 #[derive(Clone)]
@@ -72,12 +74,16 @@ impl pb::lease_server::Lease for Lease {
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Led<KeepAlive>>, Status> {
-        let principal = self.0.principal(&request);
+        let standing = Standing::of(&self.0, &request);
         // Whoever may renew nothing is told so at once, not at the first renewal.
-        self.0.admit(&principal, LeaseId::NONE)?;
+        self.0.admit(standing.principal(), LeaseId::NONE)?;
         let patience = Patience::of(&self.0, &request);
-        let renewals =
-            KeepAlive { services: self.0.clone(), principal, requests: Some(request.into_inner()) };
+        let renewals = KeepAlive {
+            services: self.0.clone(),
+            standing,
+            renewed: Vec::new(),
+            requests: Some(request.into_inner()),
+        };
         Ok(Response::new(Led::new(renewals, patience)))
     }
 
@@ -96,8 +102,8 @@ impl pb::lease_server::Lease for Lease {
             answer.ttl = self.0.member().lease_remaining_seconds(&lease).unwrap_or(view.ttl_seconds);
             answer.granted_ttl = view.ttl_seconds;
             if request.keys {
-                let names = self.0.admit(&principal, KeyNames(view.keys))?;
-                answer.keys = names.into_parts().0.0.into_iter().map(types::Key::into_bytes).collect();
+                self.0.admit(&principal, KeysOf(vec![view.id]))?;
+                answer.keys = view.keys.into_iter().map(types::Key::into_bytes).collect();
             }
         }
         answer.header = Some(self.0.header_now());
@@ -109,10 +115,12 @@ impl pb::lease_server::Lease for Lease {
         request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
         let principal = self.0.principal(&request);
-        let list = self.0.admit(&principal, Act::LeaseList)?;
+        let somebody = self.0.admit(&principal, LeaseId::NONE)?;
         self.0.barrier().await?;
+        let found = self.0.inspect(&somebody).leases();
+        self.0.admit(&principal, KeysOf(found.iter().map(|(id, ..)| *id).collect()))?;
         let mut leases = Vec::new();
-        for (id, ttl_seconds, _) in self.0.inspect(&list).leases() {
+        for (id, ttl_seconds, _) in found {
             let lease = self.0.admit(&principal, id)?;
             let left = self.0.member().lease_remaining_seconds(&lease).unwrap_or(ttl_seconds);
             leases.push((left, id));
@@ -127,21 +135,45 @@ impl pb::lease_server::Lease for Lease {
 /// A stream of renewals: one answer for each request, in order.
 pub(super) struct KeepAlive {
     services: Services,
-    principal: Principal,
+    standing: Standing,
+    /// The leases renewed last, each once: who may not renew one of them any more is cut off.
+    renewed: Vec<LeaseId>,
     requests: Option<Streaming<pb::LeaseKeepAliveRequest>>,
 }
 
 impl KeepAlive {
-    fn renew(&self, request: &pb::LeaseKeepAliveRequest) -> Result<pb::LeaseKeepAliveResponse, Failure> {
+    fn renew(&mut self, request: &pb::LeaseKeepAliveRequest) -> Result<pb::LeaseKeepAliveResponse, Failure> {
+        self.standing.check_caller()?;
         // The header first: a client must not see a renewal at a revision at which the lease may be gone already.
         let header = Some(self.services.header_now());
-        let lease = self.services.admit(&self.principal, LeaseId(request.id))?;
+        let id = LeaseId(request.id);
+        let lease = self.services.admit(self.standing.principal(), Renewal(id))?;
         let ttl = match self.services.member().keep_alive(&lease) {
             Ok(ttl) => ttl,
             Err(node::Refused::LeaseNotFound) => 0,
             Err(refused) => return Err(refused.into()),
         };
+        if !self.renewed.contains(&id) {
+            if self.renewed.len() >= LEASES_OF_STREAM_CHECKED_MAX {
+                self.renewed.remove(0);
+            }
+            self.renewed.push(id);
+        }
         Ok(pb::LeaseKeepAliveResponse { header, id: request.id, ttl })
+    }
+
+    /// Whether the caller may still do what it does here.
+    fn check(&mut self) -> Result<(), Failure> {
+        if self.standing.has_changed() {
+            self.standing.check(&LeaseId::NONE)?;
+            self.renewed.iter().try_for_each(|lease| self.standing.check(&Renewal(*lease)))?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, status: Status) -> Poll<Option<Result<pb::LeaseKeepAliveResponse, Status>>> {
+        self.requests = None;
+        Poll::Ready(Some(Err(status)))
     }
 }
 
@@ -149,15 +181,24 @@ impl Stream for KeepAlive {
     type Item = Result<pb::LeaseKeepAliveResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(requests) = &mut self.requests else { return Poll::Ready(None) };
-        let answer = match std::task::ready!(Pin::new(requests).poll_next(cx)) {
-            None => return Poll::Ready(None),
-            Some(Ok(request)) => self.renew(&request).map_err(Status::from),
-            Some(Err(status)) => Err(reworded_on_stream(&status).unwrap_or(status)),
-        };
-        if answer.is_err() {
-            self.requests = None;
+        let this = &mut *self;
+        let Some(requests) = &mut this.requests else { return Poll::Ready(None) };
+        match Pin::new(requests).poll_next(cx) {
+            Poll::Ready(None) => {
+                this.requests = None;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Ok(request))) => match this.renew(&request) {
+                Ok(answer) => Poll::Ready(Some(Ok(answer))),
+                Err(failure) => this.end(failure.into()),
+            },
+            Poll::Ready(Some(Err(status))) => this.end(reworded_on_stream(&status).unwrap_or(status)),
+            Poll::Pending => loop {
+                match std::task::ready!(this.standing.poll_change(cx)).and_then(|()| this.check()) {
+                    Ok(()) => {}
+                    Err(failure) => return this.end(failure.into()),
+                }
+            },
         }
-        Poll::Ready(Some(answer))
     }
 }

@@ -66,7 +66,7 @@ fn created(op: Option<&OpOutcome>) -> Result<Option<i64>, Failure> {
 #[tonic::async_trait]
 impl pb::lock_server::Lock for Lock {
     async fn lock(&self, request: Request<pb::LockRequest>) -> Result<Response<pb::LockResponse>, Status> {
-        let dealer = Dealer { services: self.0.clone(), principal: self.0.principal(&request) };
+        let dealer = Dealer::new(&self.0, &request);
         let locked = self.acquire(&dealer, request.into_inner()).await;
         Ok(Response::new(locked.map_err(Failure::behind_a_client)?))
     }

@@ -4,6 +4,7 @@ use super::Services;
 use super::convert::{self, alarm};
 use super::requests::Act;
 use super::snapshot;
+use super::standing::Standing;
 use super::status::Failure;
 use super::version::Version;
 use node::Role;
@@ -180,8 +181,9 @@ impl pb::maintenance_server::Maintenance for Maintenance {
         &self,
         request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
-        let asked = self.0.admit(&self.0.principal(&request), Act::Snapshot)?;
-        Ok(Response::new(Box::pin(snapshot::send(&self.0, asked).await?)))
+        let standing = Standing::of(&self.0, &request);
+        let asked = self.0.admit(standing.principal(), Act::Snapshot)?;
+        Ok(Response::new(Box::pin(snapshot::send(&self.0, standing, asked).await?)))
     }
 
     async fn move_leader(

@@ -21,11 +21,13 @@ mod kv;
 mod lease;
 mod led;
 mod lock;
+mod login;
 mod maintenance;
 mod range_stream;
 mod recipe;
 pub mod requests;
 mod snapshot;
+mod standing;
 pub mod status;
 pub mod surface;
 mod version;
@@ -35,13 +37,12 @@ mod watch;
 mod tests;
 
 use crate::gate::Gate;
+use crate::login::{Passwords, Throttle, Tokens};
 use crate::metrics::Metrics;
 use around::Around;
-use audit::Recorder;
 use env::{Clock, Random};
 use node::Member;
 use proto::etcdserverpb as pb;
-use state::auth::Policy;
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::body::Body;
@@ -54,10 +55,14 @@ use types::limits::{QUOTA_BYTES, REQUEST_BYTES_MAX, REQUEST_OVERHEAD_BYTES, TXN_
 pub struct Context {
     /// The member that answers.
     pub member: Member,
-    /// The access policy in force.
-    pub policy: Policy,
-    /// Where requests are written down.
-    pub recorder: Recorder,
+    /// Lets requests in.
+    pub gate: Gate,
+    /// How tokens are made.
+    pub tokens: Tokens,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Whether access control can be turned off.
+    pub can_be_opened: bool,
     /// Sizes and times.
     pub limits: Limits,
     /// What this member calls itself.
@@ -142,7 +147,10 @@ struct Services(Arc<Inner>);
 
 struct Inner {
     context: Context,
-    gate: Gate,
+    /// Who failed to log in of late.
+    throttle: Throttle,
+    /// Moves when who may do what has changed.
+    policy_changes: tokio::sync::watch::Receiver<()>,
 }
 
 impl std::ops::Deref for Services {
@@ -155,6 +163,10 @@ impl std::ops::Deref for Services {
 impl Inner {
     fn member(&self) -> &Member {
         &self.context.member
+    }
+
+    fn gate(&self) -> &Gate {
+        &self.context.gate
     }
 
     fn limits(&self) -> &Limits {
@@ -191,8 +203,9 @@ pub fn routes(context: Context) -> Routes {
     use proto::v3electionpb::election_server::ElectionServer;
     use proto::v3lockpb::lock_server::LockServer;
 
-    let gate = Gate::new(context.policy, context.recorder);
-    let services = Services(Arc::new(Inner { context, gate }));
+    let (changed, policy_changes) = tokio::sync::watch::channel(());
+    context.member.on_policy_change(move || changed.send_modify(|()| ()));
+    let services = Services(Arc::new(Inner { context, throttle: Throttle::default(), policy_changes }));
     let receive = services.limits().max_receive_bytes();
     macro_rules! serve {
         ($($server:ident($service:expr)),+ $(,)?) => {

@@ -1,13 +1,14 @@
 //! A range read answered in chunks: the whole of a large range without holding the whole of it in memory.
 //!
 //! Owns the pinned revision and the size of the next chunk. Each chunk is read when the client has taken the one before;
-//! the permission is the one the stream was admitted with.
+//! the permission is asked again when the policy has changed.
 //!
 //! Invariants: chunks are disjoint and ascending, all at the revision of the first; header, `more` and `count` are in the
 //! last one only, and there is always a last one; a compaction that passes the pinned revision ends the stream with
 //! etcd's error. Source: etcd 3.7's `v3_server.go` (`rangeStream`, `adjustChunkLimit`).
 
 use super::requests::Reading;
+use super::standing::Standing;
 use super::status::Failure;
 use super::{Services, convert};
 use audit::Recorded;
@@ -26,6 +27,7 @@ use types::{Key, KeyRange, Revision};
 /// The chunks of one read.
 pub(super) struct RangeStream {
     services: Services,
+    standing: Standing,
     reading: Recorded<Reading>,
     state: State,
 }
@@ -52,8 +54,13 @@ struct Progress {
 }
 
 impl RangeStream {
-    pub(super) fn new(services: Services, reading: Recorded<Reading>, limit: i64) -> Self {
-        Self { services, reading, state: State::First(limit) }
+    pub(super) fn new(
+        services: Services,
+        standing: Standing,
+        reading: Recorded<Reading>,
+        limit: i64,
+    ) -> Self {
+        Self { services, standing, reading, state: State::First(limit) }
     }
 
     fn query(&self) -> &RangeQuery {
@@ -61,6 +68,7 @@ impl RangeStream {
     }
 
     fn read(&mut self) -> Result<pb::RangeResponse, Failure> {
+        self.standing.check_if_changed(self.reading.request())?;
         match std::mem::replace(&mut self.state, State::Ended) {
             State::First(_) if self.query().projection == Projection::CountOnly => self.count_only(),
             State::First(limit) => {
@@ -141,6 +149,9 @@ impl Stream for RangeStream {
             return Poll::Ready(None);
         }
         let chunk = self.read().map_err(Status::from);
+        if chunk.is_err() {
+            self.state = State::Ended;
+        }
         Poll::Ready(Some(chunk.map(|answer| pb::RangeStreamResponse { range_response: Some(answer) })))
     }
 }

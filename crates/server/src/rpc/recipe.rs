@@ -5,8 +5,11 @@
 
 use super::Services;
 use super::ask::Freshness;
+use super::requests::Reading;
+use super::standing::Standing;
 use super::status::Failure;
 use super::watch::{Sink, Updates};
+use crate::gate::Caller;
 use bytes::Bytes;
 use node::watch::{WatchEventKind, WatchRequest, WatchStream, WatchUpdate};
 use proto::mvccpb;
@@ -15,6 +18,7 @@ use state::auth::Principal;
 use state::command::{Command, Compare, CompareOperand, CompareRelation, Put, PutLease, PutValue, Txn};
 use state::outcome::TxnOutcome;
 use state::query::{RangeQuery, Sort, SortOrder, SortTarget};
+use std::task::Poll;
 use types::limits::WATCH_RESPONSES_WAITING_MAX;
 use types::{Key, KeyRange, LeaseId, Revision};
 
@@ -25,21 +29,29 @@ const SESSION_TTL_SECONDS: i64 = 60;
 #[derive(Clone)]
 pub(super) struct Dealer {
     pub services: Services,
-    pub principal: Principal,
+    pub caller: Caller,
 }
 
 impl Dealer {
+    pub(super) fn new<T>(services: &Services, request: &tonic::Request<T>) -> Self {
+        Self { services: services.clone(), caller: services.caller(request) }
+    }
+
+    pub(super) fn principal(&self) -> &Principal {
+        self.caller.principal()
+    }
+
     /// The contender's lease, made if it brought none.
     pub(super) async fn session(&self, lease: i64) -> Result<LeaseId, Failure> {
         if lease != 0 {
             return Ok(LeaseId(lease));
         }
-        let granted = self.services.grant(&self.principal, LeaseId::NONE, SESSION_TTL_SECONDS).await?;
+        let granted = self.services.grant(self.principal(), LeaseId::NONE, SESSION_TTL_SECONDS).await?;
         Ok(LeaseId(granted.id))
     }
 
     pub(super) async fn txn(&self, txn: Txn) -> Result<(Revision, TxnOutcome), Failure> {
-        let done = self.services.propose(&self.principal, Command::Txn(txn)).await?;
+        let done = self.services.propose(self.principal(), Command::Txn(txn)).await?;
         let Outcome::Txn(outcome) = done.outcome else { return Err(self.services.mismatch("txn")) };
         Ok((done.revision, outcome))
     }
@@ -49,7 +61,7 @@ impl Dealer {
         &self,
         query: RangeQuery,
     ) -> Result<(Revision, Option<mvccpb::KeyValue>), Failure> {
-        let found = self.services.range(&self.principal, query, Freshness::Linearizable).await?;
+        let found = self.services.range(self.principal(), query, Freshness::Linearizable).await?;
         let pair = found.pairs.into_iter().next().map(super::convert::read).transpose()?;
         Ok((found.revision, pair))
     }
@@ -58,6 +70,7 @@ impl Dealer {
     pub(super) fn watch(&self, range: KeyRange, start: Revision) -> Result<Watched, Failure> {
         let (sink, updates) = Sink::new(WATCH_RESPONSES_WAITING_MAX, self.services.context.metrics.clone());
         let stream = self.services.member().watch(Box::new(sink));
+        let reading = Reading(RangeQuery::latest(range.clone()));
         let request = WatchRequest {
             id: None,
             range,
@@ -67,8 +80,9 @@ impl Dealer {
             prev_kv: false,
             progress_notify: false,
         };
-        stream.create(self.services.admit(&self.principal, request)?);
-        Ok(Watched { _stream: stream, updates })
+        let standing = Standing::new(&self.services, self.caller.clone());
+        stream.create(self.services.admit(self.principal(), request)?);
+        Ok(Watched { _stream: stream, updates, standing, reading })
     }
 
     /// Waits until no key under `prefix` is left that was created at or before `revision`.
@@ -112,6 +126,8 @@ pub(super) struct Watched {
     /// Closed when dropped.
     _stream: WatchStream,
     updates: Updates,
+    standing: Standing,
+    reading: Reading,
 }
 
 /// What a watch told.
@@ -123,9 +139,22 @@ pub(super) enum Told {
 }
 
 impl Watched {
+    /// The next update, for who may still see it; a right that is lost meanwhile ends the waiting.
+    async fn update(&mut self) -> Result<WatchUpdate, Failure> {
+        std::future::poll_fn(|cx| {
+            while let Poll::Ready(changed) = self.standing.poll_change(cx) {
+                changed.and_then(|()| self.standing.check_if_changed(&self.reading))?;
+            }
+            let update = std::task::ready!(self.updates.poll_recv(cx));
+            self.standing.check_if_changed(&self.reading)?;
+            Poll::Ready(update.ok_or(Failure::Stopped))
+        })
+        .await
+    }
+
     pub(super) async fn next(&mut self) -> Result<Told, Failure> {
         loop {
-            match self.updates.recv().await.ok_or(Failure::Stopped)? {
+            match self.update().await? {
                 WatchUpdate::Events { events, revision, .. } => {
                     let events = events
                         .into_iter()

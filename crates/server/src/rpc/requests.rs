@@ -3,11 +3,10 @@
 //! Owns the types that such a request is admitted as. Commands, watches, leases and leadership say themselves what they
 //! demand (`state::auth`, `node::watch`). Every match is total: a new act does not compile until it is classified.
 
-use state::access::Accesses;
-use state::auth::{Demand, Demanding, Right};
+use state::auth::{Accesses, Demand, Demanding, Right};
 use state::command::Txn;
 use state::query::RangeQuery;
-use types::{Key, KeyRange};
+use types::LeaseId;
 
 /// A read of a range.
 #[derive(Clone, Debug)]
@@ -15,7 +14,7 @@ pub struct Reading(pub RangeQuery);
 
 impl Demanding for Reading {
     fn demand(&self) -> Demand {
-        Demand::Keys(vec![(self.0.range.clone(), Right::Read)])
+        Demand::Keys(Accesses::reading(self.0.range.clone()))
     }
 }
 
@@ -25,17 +24,42 @@ pub struct ReadingTxn(pub Txn);
 
 impl Demanding for ReadingTxn {
     fn demand(&self) -> Demand {
-        Demand::Keys(Accesses::of_txn(&self.0).ranges)
+        Demand::Keys(Accesses::of_txn(&self.0))
     }
 }
 
-/// Being told these keys: those attached to a lease.
+/// Being told the keys that are attached to leases.
 #[derive(Clone, Debug)]
-pub struct KeyNames(pub Vec<Key>);
+pub struct KeysOf(pub Vec<LeaseId>);
 
-impl Demanding for KeyNames {
+impl Demanding for KeysOf {
     fn demand(&self) -> Demand {
-        Demand::Keys(self.0.iter().map(|key| (KeyRange::single(key.clone()), Right::Read)).collect())
+        let leases = self.0.iter().map(|lease| (*lease, Right::Read)).collect();
+        Demand::Keys(Accesses { leases, ..Accesses::default() })
+    }
+}
+
+/// A question about users and roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AboutAccess {
+    /// Whether access control is on.
+    Status,
+    /// A user's roles: the user itself may ask.
+    User(String),
+    /// A role's permissions: whoever holds it may ask.
+    Role(String),
+    /// The names of all users or roles.
+    Names,
+}
+
+impl Demanding for AboutAccess {
+    fn demand(&self) -> Demand {
+        match self {
+            Self::Status => Demand::Nothing,
+            Self::User(name) => Demand::User(name.clone()),
+            Self::Role(name) => Demand::Role(name.clone()),
+            Self::Names => Demand::Administrator,
+        }
     }
 }
 
@@ -48,8 +72,6 @@ pub enum Act {
     MemberList,
     /// The alarms that stand.
     AlarmList,
-    /// All leases. etcd asks for the right to read each of their keys; here it takes the right to read all keys.
-    LeaseList,
     /// Changing who is in the cluster.
     MembershipChange,
     /// Compacting the store's files.
@@ -64,7 +86,7 @@ pub enum Act {
     LeaderTransfer,
     /// Asking whether the cluster could go back to an earlier version, or ending such a move.
     Downgrade,
-    /// Users, roles, and whether access control is on.
+    /// Changing users, roles, and whether access control is on.
     AccessControl,
 }
 
@@ -72,7 +94,6 @@ impl Demanding for Act {
     fn demand(&self) -> Demand {
         match self {
             Self::Status | Self::MemberList | Self::AlarmList => Demand::Known,
-            Self::LeaseList => Demand::Keys(vec![(KeyRange::all(), Right::Read)]),
             Self::MembershipChange
             | Self::Defragment
             | Self::Hash
@@ -90,6 +111,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use state::command::{Compare, CompareOperand, CompareRelation, Op};
+    use types::{Key, KeyRange};
 
     fn range(key: &'static str) -> KeyRange {
         KeyRange::single(Key::new(Bytes::from_static(key.as_bytes())).unwrap())
@@ -110,6 +132,6 @@ mod tests {
         };
         let Demand::Keys(keys) = ReadingTxn(txn).demand() else { panic!("keys are demanded") };
         let expected: Vec<_> = ["c", "s", "f"].map(|key| (range(key), Right::Read)).into();
-        assert_eq!(keys, expected);
+        assert_eq!(keys.ranges, expected);
     }
 }

@@ -8,23 +8,27 @@
 //! key      revision (main u64 BE · '_' · sub u64 BE · 't' for a deletion) → KeyValue
 //! lease    id u64 BE → Lease          alarm    AlarmMember → nothing
 //! members  id in hex → JSON           members_removed  id in hex → "removed"
+//! auth     authEnabled, authRevision                authUsers, authRoles  name → User, Role
 //! cluster  clusterVersion, downgrade  meta     consistent_index, term, confState, storageVersion, …CompactRev
 //! ```
 //!
-//! Never holds accounts: users, roles and whether access control is on are not in the file, and what etcd restores from it
-//! asks nobody who he is. The file is in the clear, as etcd's is; only the administrator gets it.
+//! The file is in the clear, as etcd's is, and holds the hashes of passwords; only the administrator gets it. A hash of ours
+//! (argon2id) is none to etcd: who has one there needs a new password.
 
 use super::Services;
 use super::requests::Act;
+use super::standing::Standing;
 use super::status::Failure;
 use audit::Recorded;
 use aws_lc_rs::digest;
 use bbolt::Writer;
 use env::Monotonic;
 use prost::Message;
+use proto::authpb;
 use proto::etcdserverpb as pb;
 use serde_json::json;
 use state::Reader;
+use state::auth::{Accounts, Role, User};
 use state::command::AlarmKind;
 use state::membership::Member;
 use state::outcome::{CopiedFacts, EventKind};
@@ -60,7 +64,11 @@ struct LeaseRecord {
 }
 
 /// Makes the file on a thread that may block, and answers the stream of it.
-pub(super) async fn send(services: &Services, asked: Recorded<Act>) -> Result<Snapshot, Failure> {
+pub(super) async fn send(
+    services: &Services,
+    standing: Standing,
+    asked: Recorded<Act>,
+) -> Result<Snapshot, Failure> {
     let place = PLACES.try_acquire().map_err(|_| busy())?;
     let (began, status) = (services.now(), services.member().status());
     let stand = Stand {
@@ -82,6 +90,7 @@ pub(super) async fn send(services: &Services, asked: Recorded<Act>) -> Result<Sn
         version,
         began,
         services: services.clone(),
+        standing,
         _place: place,
     })
 }
@@ -139,15 +148,44 @@ type Pairs = BTreeMap<Vec<u8>, Vec<u8>>;
 fn buckets(facts: &CopiedFacts, stand: &Stand) -> [(&'static str, Pairs); 9] {
     [
         ("alarm", alarms(facts)),
-        ("auth", Pairs::new()),
-        ("authRoles", Pairs::new()),
-        ("authUsers", Pairs::new()),
+        ("auth", policy(&facts.accounts)),
+        ("authRoles", roles(&facts.accounts)),
+        ("authUsers", users(&facts.accounts)),
         ("cluster", cluster(facts)),
         ("lease", leases(facts)),
         ("members", facts.membership.members().map(member).collect()),
         ("members_removed", removed(facts)),
         ("meta", meta(facts, stand)),
     ]
+}
+
+fn policy(accounts: &Accounts) -> Pairs {
+    Pairs::from([
+        (b"authEnabled".to_vec(), vec![u8::from(accounts.is_enabled())]),
+        (b"authRevision".to_vec(), accounts.revision().0.to_be_bytes().to_vec()),
+    ])
+}
+
+fn users(accounts: &Accounts) -> Pairs {
+    let record = |(name, user): (&str, &User)| {
+        let record = authpb::User {
+            name: name.as_bytes().to_vec().into(),
+            password: user.password.as_bytes().to_vec().into(),
+            roles: user.roles.clone(),
+            options: Some(authpb::UserAddOptions { no_password: user.no_password }),
+        };
+        (name.into(), record.encode_to_vec())
+    };
+    accounts.users().map(record).collect()
+}
+
+fn roles(accounts: &Accounts) -> Pairs {
+    let record = |(name, role): (&str, &Role)| {
+        let key_permission = role.permissions.iter().map(super::auth::permission_to).collect();
+        let record = authpb::Role { name: name.as_bytes().to_vec().into(), key_permission };
+        (name.into(), record.encode_to_vec())
+    };
+    accounts.roles().map(record).collect()
 }
 
 fn alarms(facts: &CopiedFacts) -> Pairs {
@@ -229,6 +267,7 @@ pub(super) struct Snapshot {
     version: String,
     began: Monotonic,
     services: Services,
+    standing: Standing,
     _place: SemaphorePermit<'static>,
 }
 
@@ -275,6 +314,10 @@ impl Stream for Snapshot {
     type Item = Result<pb::SnapshotResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Err(failure) = self.standing.check_if_changed(&Act::Snapshot) {
+            self.rest = Rest::Nothing;
+            return Poll::Ready(Some(Err(failure.into())));
+        }
         Poll::Ready(self.next().map(Ok))
     }
 }

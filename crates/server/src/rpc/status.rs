@@ -147,8 +147,14 @@ impl From<Failure> for Status {
 }
 
 impl From<Denied> for Failure {
-    fn from(_: Denied) -> Self {
-        Self::PermissionDenied
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Anonymous => Self::UserEmpty,
+            Denied::InvalidToken => Self::InvalidAuthToken,
+            Denied::OldRevision => Self::AuthOldRevision,
+            Denied::UnknownUser => Self::UserNotFound,
+            Denied::Forbidden => Self::PermissionDenied,
+        }
     }
 }
 
@@ -167,6 +173,21 @@ impl From<Refusal> for Failure {
             Refusal::PeerUrlExists => Self::PeerUrlExists,
             Refusal::MemberNotLearner(_) => Self::MemberNotLearner,
             Refusal::Corrupt => Self::Corrupt,
+            Refusal::Denied(denied) => denied.into(),
+            Refusal::RootUserMissing => Self::RootUserNotExist,
+            Refusal::RootRoleMissing => Self::RootRoleNotExist,
+            Refusal::UserNameEmpty => Self::UserEmpty,
+            Refusal::UserExists => Self::UserExists,
+            Refusal::UserNotFound => Self::UserNotFound,
+            Refusal::RoleNameEmpty => Self::RoleEmpty,
+            Refusal::RoleExists => Self::RoleExists,
+            Refusal::RoleNotFound => Self::RoleNotFound,
+            Refusal::RoleNotGranted => Self::RoleNotGranted,
+            Refusal::PermissionNotGiven => Self::PermissionNotGiven,
+            Refusal::PermissionNotGranted => Self::PermissionNotGranted,
+            Refusal::InvalidAccessChange => Self::InvalidAuthManagement,
+            Refusal::AccessControlOff => Self::AuthNotEnabled,
+            Refusal::AuthenticationFailed => Self::AuthFailed,
             other => Self::Other(Code::Unknown, Cow::Owned(format!("strongroom: {other}"))),
         }
     }

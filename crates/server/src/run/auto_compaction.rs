@@ -6,10 +6,8 @@
 
 use crate::config::AutoCompaction;
 use crate::gate::Gate;
-use audit::Recorder;
 use env::Env;
 use node::Member;
-use state::auth::Policy;
 use state::command::{Command, Compact};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -47,7 +45,7 @@ pub(super) fn start(mode: AutoCompaction, member: Member, env: Env) {
 }
 
 fn compact(member: &Member, target: Revision) {
-    let gate = Gate::new(Policy::Open, Recorder::empty());
+    let gate = Gate::of_the_member();
     let command = Command::Compact(Compact { revision: target, physical: false });
     let Ok(recorded) = gate.admit(&gate.member(), command) else { return };
     member.propose(

@@ -9,13 +9,16 @@
 mod auto_compaction;
 mod certificates;
 mod data;
+pub(crate) mod first_user;
 mod room;
 mod scrub;
 
 use crate::config::{Config, Note, Personality, Problem, Security, Serves};
+use crate::gate::{Gate, Logins};
 use crate::http::gateway::Gateway;
 use crate::http::{self, OfMember, Router};
 use crate::log::{self, Secured};
+use crate::login::{Jwt, Passwords, Tokens};
 use crate::metrics::{self, Detail, Metrics};
 use crate::pki::{self, Authority, Renewed};
 use crate::rpc::{self, Limits, Versions};
@@ -27,7 +30,7 @@ use env::{Clock, Env};
 use listen::{Edge, Running};
 use node::Member;
 use scrub::Scrub;
-use state::auth::Policy;
+use state::auth::Base;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,6 +91,18 @@ pub enum Failure {
         #[from]
         error: pki::Error,
     },
+    /// A key that tokens are signed with.
+    #[error("{error}; hint: {}", error.hint())]
+    TokenKey {
+        /// What is wrong with it.
+        #[from]
+        error: crate::login::jwt::Error,
+    },
+    /// The first user could not be made.
+    #[error(
+        "access control cannot be turned on: {0}; hint: start again; if that does not help, the log says why nothing can be written"
+    )]
+    FirstUser(String),
     /// The gateway's tables.
     #[error("the JSON gateway: {0}")]
     Gateway(#[from] http::gateway::Error),
@@ -158,11 +173,14 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         let _ = failed.send(failure.to_string());
     });
     let member = node::start(node_settings(config, data.peer_urls, data.mark), env, &data.dir, on_failure)?;
-    let policy = match config.personality {
-        Personality::Strongroom => Policy::Closed,
-        Personality::Etcd => Policy::Open,
+    let base = match config.personality {
+        Personality::Strongroom => Base::Closed,
+        Personality::Etcd => Base::Open,
     };
-    let edge = edge(config, env, &member, policy)?;
+    if base == Base::Closed {
+        first_user::make(&member)?;
+    }
+    let edge = edge(config, env, &member, base)?;
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
     room::start(config.limits.quota_bytes.unwrap_or(u64::MAX), member.clone(), env.clone());
     let addresses = bound.addresses();
@@ -181,7 +199,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         key: data.key,
         is_new: data.is_new,
         client_urls: config.advertised.client_urls.clone(),
-        access_control: policy == Policy::Closed,
+        access_control: base == Base::Closed,
     };
     let renewal = Renewal { authority, clock: env.clock.clone() };
     Ok(Started { member, running, failures, renewal, signals, scrub, facts })
@@ -315,6 +333,7 @@ fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node
         election_ticks: config.timing.election_ticks,
         request_bytes_max: config.limits.request_bytes_max,
         progress_interval: config.timing.watch_progress,
+        token_life: config.logins.token_life,
         checkpoint_entries: config.timing.checkpoint_entries,
         checkpoint_bytes: types::limits::CHECKPOINT_BYTES,
         log_entries_kept: config.timing.catchup_entries,
@@ -334,7 +353,7 @@ fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node
 }
 
 /// Everything that answers requests.
-fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<Edge, Failure> {
+fn edge(config: &Config, env: &Env, member: &Member, base: Base) -> Result<Edge, Failure> {
     let ticks = u32::try_from(config.timing.election_ticks).unwrap_or(u32::MAX);
     let quota_bytes = config.limits.quota_bytes.unwrap_or(u64::MAX);
     let limits = Limits {
@@ -346,10 +365,24 @@ fn edge(config: &Config, env: &Env, member: &Member, policy: Policy) -> Result<E
     };
     let request_timeout = limits.request_timeout;
     let metrics = Arc::new(Metrics::new(metrics::methods(proto::DESCRIPTORS)?, member.counts().clone()));
+    let tokens = match &config.logins.tokens {
+        config::Tokens::Simple => Tokens::Simple,
+        config::Tokens::Jwt(settings) => Tokens::Jwt(Arc::new(Jwt::open(settings.clone())?)),
+        config::Tokens::Off => Tokens::Off,
+    };
+    let logins = Logins {
+        tokens: tokens.clone(),
+        certificates_name_users: config.logins.certificates_name_users,
+        member: member.clone(),
+        clock: env.clock.clone(),
+    };
+    let gate = Gate::new(member.policy(base), Recorder::empty(), logins);
     let routes = rpc::routes(rpc::Context {
         member: member.clone(),
-        policy,
-        recorder: Recorder::empty(),
+        gate,
+        tokens,
+        passwords: Passwords::start(config.logins.hashing)?,
+        can_be_opened: base == Base::Open,
         limits,
         versions: Versions { server: ETCD_VERSION.to_owned(), storage: STORAGE_VERSION.to_owned() },
         random: env.random.clone(),

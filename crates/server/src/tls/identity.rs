@@ -6,11 +6,30 @@
 use rustls::pki_types::CertificateDer;
 use state::auth::Evidence;
 use std::sync::Arc;
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// The evidence that a verified certificate gives.
-pub(super) fn evidence(leaf: &CertificateDer<'_>) -> Evidence {
-    Evidence::Certificate { common_name: Arc::from(common_name(leaf).unwrap_or_default()) }
+/// What our own authority writes into the certificate of an administrator, as a URI among its names. A common name would
+/// not do: any authority that may be trusted for clients can issue one that reads `root`.
+pub(crate) const ADMINISTRATOR_URI: &str = "urn:strongroom:role:administrator";
+
+/// The evidence that a verified certificate gives; `names_administrators` if the authority behind it is our own.
+pub(super) fn evidence(leaf: &CertificateDer<'_>, names_administrators: bool) -> Evidence {
+    Evidence::Certificate {
+        common_name: Arc::from(common_name(leaf).unwrap_or_default()),
+        is_administrator: names_administrators && only_uri(leaf).as_deref() == Some(ADMINISTRATOR_URI),
+    }
+}
+
+/// The only URI among a certificate's names; none where there are several, as in SPIFFE.
+fn only_uri(der: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let names = certificate.subject_alternative_name().ok()??;
+    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
+        GeneralName::URI(uri) => Some(*uri),
+        _ => None,
+    });
+    let uri = uris.next()?.to_owned();
+    uris.next().is_none().then_some(uri)
 }
 
 /// The subject's only common name, if it has exactly one that is text.
@@ -27,7 +46,7 @@ pub(super) fn common_name(der: &CertificateDer<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair, SanType};
 
     fn certificate(names: &[DnValue]) -> CertificateDer<'static> {
         let mut params = CertificateParams::default();
@@ -42,10 +61,37 @@ mod tests {
     #[test]
     fn one_common_name_is_an_identity() {
         let one = certificate(&[DnValue::Utf8String("root".into())]);
-        assert_eq!(evidence(&one), Evidence::Certificate { common_name: "root".into() });
+        assert_eq!(named(&one), "root");
         let none = certificate(&[]);
-        assert_eq!(evidence(&none), Evidence::Certificate { common_name: "".into() });
+        assert_eq!(named(&none), "");
         let forged = certificate(&[DnValue::Utf8String("root\0.example".into())]);
-        assert_eq!(evidence(&forged), Evidence::Certificate { common_name: "".into() });
+        assert_eq!(named(&forged), "");
+    }
+
+    fn named(certificate: &CertificateDer<'_>) -> String {
+        match evidence(certificate, true) {
+            Evidence::Certificate { common_name, is_administrator: false } => common_name.as_ref().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Only our own authority's word makes an administrator, and only where it is the one thing that it says: a name
+    /// that reads root does not, nor the same URI of another authority, nor one URI of several.
+    #[test]
+    fn an_administrator_is_what_our_authority_says_alone() {
+        let with = |uris: &[&str]| {
+            let mut params = CertificateParams::default();
+            params.subject_alt_names =
+                uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+            params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+        };
+        let is_administrator = |uris: &[&str], ours| {
+            matches!(evidence(&with(uris), ours), Evidence::Certificate { is_administrator: true, .. })
+        };
+        assert!(is_administrator(&[ADMINISTRATOR_URI], true));
+        assert!(!is_administrator(&[ADMINISTRATOR_URI], false), "another authority");
+        assert!(!is_administrator(&[ADMINISTRATOR_URI, "urn:other"], true), "several");
+        assert!(!is_administrator(&["urn:strongroom:role:member"], true));
+        assert!(!is_administrator(&[], true));
     }
 }

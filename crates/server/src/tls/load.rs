@@ -122,6 +122,7 @@ pub struct Loaded {
     pub not_after: i64,
     /// As in the settings.
     pub(crate) client_settings: Option<&'static str>,
+    names_administrators: bool,
 }
 
 impl Loaded {
@@ -135,7 +136,7 @@ impl Loaded {
             return Err(Failure::NoCertificate);
         };
         match verifier.verify_client_cert(leaf, rest, UnixTime::now()) {
-            Ok(_) => Ok(identity::evidence(leaf)),
+            Ok(_) => Ok(identity::evidence(leaf, self.names_administrators)),
             Err(error) => Err(Failure::of_tls(&error)),
         }
     }
@@ -220,6 +221,7 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
         client_issuers,
         not_after: about.not_after,
         client_settings: settings.client_settings,
+        names_administrators: settings.names_administrators,
     })
 }
 

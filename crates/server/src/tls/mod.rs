@@ -18,6 +18,7 @@ mod suites;
 mod verify;
 
 pub use explain::{Explanation, Facts, Failure};
+pub(crate) use identity::ADMINISTRATOR_URI;
 pub use load::{Error, Loaded, load};
 pub use reload::{Exchange, Reloading};
 
@@ -81,6 +82,8 @@ pub struct Settings {
     pub cipher_suites: Vec<String>,
     /// What to run on this machine for a client's settings that work, where there is such a command.
     pub client_settings: Option<&'static str>,
+    /// Whether `client_ca` is this cluster's own authority, whose word about administrators counts.
+    pub names_administrators: bool,
 }
 
 impl Settings {
@@ -99,6 +102,7 @@ impl Settings {
             max_version: Version::Tls13,
             cipher_suites: Vec::new(),
             client_settings: None,
+            names_administrators: false,
         }
     }
 }

@@ -3,8 +3,7 @@
 use crate::model::a_txn;
 use crate::rig::{key, put_op, range};
 use proptest::prelude::*;
-use state::access::{Accesses, accesses};
-use state::auth::Right;
+use state::auth::{Accesses, Right};
 use state::command::*;
 use types::{KeyRange, LeaseId};
 
@@ -20,11 +19,11 @@ fn flatten(txn: &Txn, compares: &mut Vec<Compare>, ops: &mut Vec<Op>) {
 }
 
 /// An order for comparing unions.
-fn sorted(found: Accesses) -> (Vec<String>, Vec<LeaseId>) {
+fn sorted(found: Accesses) -> (Vec<String>, Vec<(LeaseId, Right)>) {
     let mut ranges: Vec<_> = found.ranges.iter().map(|access| format!("{access:?}")).collect();
     let mut leases = found.leases;
     ranges.sort();
-    leases.sort();
+    leases.sort_by_key(|(lease, _)| *lease);
     (ranges, leases)
 }
 
@@ -40,14 +39,14 @@ proptest! {
         for op in ops {
             let part = match op {
                 Op::Range(query) => Accesses { ranges: vec![(query.range, Right::Read)], leases: vec![] },
-                Op::Put(put) => accesses(&Command::Put(put)),
-                Op::DeleteRange(delete) => accesses(&Command::DeleteRange(delete)),
+                Op::Put(put) => Accesses::of(&Command::Put(put)),
+                Op::DeleteRange(delete) => Accesses::of(&Command::DeleteRange(delete)),
                 Op::Txn(_) => unreachable!("flattened"),
             };
             union.ranges.extend(part.ranges);
             union.leases.extend(part.leases);
         }
-        prop_assert_eq!(sorted(accesses(&Command::Txn(txn.clone()))), sorted(union.clone()));
+        prop_assert_eq!(sorted(Accesses::of(&Command::Txn(txn.clone()))), sorted(union.clone()));
         prop_assert_eq!(sorted(Accesses::of_txn(&txn)), sorted(union));
     }
 }
@@ -57,13 +56,13 @@ proptest! {
 fn plain_operations_touch_what_etcd_says() {
     let k = KeyRange::single(key("k"));
     let put = Put { prev_kv: true, lease: PutLease::Set(LeaseId(4)), ..put_op("k", "v") };
-    let found = accesses(&Command::Put(put));
+    let found = Accesses::of(&Command::Put(put));
     assert_eq!(found.ranges, [(k.clone(), Right::Write), (k.clone(), Right::Read)]);
-    assert_eq!(found.leases, [LeaseId(4)]);
-    assert_eq!(accesses(&Command::Put(put_op("k", "v"))).ranges, [(k, Right::Write)]);
+    assert_eq!(found.leases, [(LeaseId(4), Right::Write)]);
+    assert_eq!(Accesses::of(&Command::Put(put_op("k", "v"))).ranges, [(k, Right::Write)]);
     let gone = DeleteRange { range: range("a", "b"), prev_kv: true };
-    let found = accesses(&Command::DeleteRange(gone)).ranges;
+    let found = Accesses::of(&Command::DeleteRange(gone)).ranges;
     assert_eq!(found, [(range("a", "b"), Right::Write), (range("a", "b"), Right::Read)]);
-    assert_eq!(accesses(&Command::LeaseRevoke(LeaseId(3))).leases, [LeaseId(3)]);
-    assert_eq!(accesses(&Command::Nothing), Accesses::default());
+    assert_eq!(Accesses::of(&Command::LeaseRevoke(LeaseId(3))).leases, [(LeaseId(3), Right::Write)]);
+    assert_eq!(Accesses::of(&Command::Nothing), Accesses::default());
 }

@@ -12,10 +12,10 @@ use super::super::{Config, KeyRule, Note, Personality, Problem, Surroundings};
 use super::line::{Given, Origin};
 use super::table;
 use super::value::Value;
-use super::{gates, idle, listeners, summary};
+use super::{gates, idle, listeners, logins, summary};
 use crate::http::Access;
 use crate::log;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -173,8 +173,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
         problems.push(Problem::new(what, "its default is 1m"));
     }
     let listeners = listeners::listeners(&settings, around, &mut notes, &mut problems);
-    check_auth_token(&settings, &mut problems);
-    check_bcrypt_cost(&settings, &mut notes);
+    let logins = logins::logins(&settings, &mut notes, &mut problems);
     let metrics = metrics(&settings, &mut notes);
     let limits = limits(&settings, &mut notes);
     let scrub_rate = scrub_rate(around, &mut problems);
@@ -213,6 +212,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
         },
         auto_compaction,
         scrub_rate,
+        logins,
         gateway: settings.bool("enable-grpc-gateway"),
         access: Access {
             hosts: allowed(&settings.strings("host-whitelist")),
@@ -474,32 +474,6 @@ fn features(
         ));
     }
     set
-}
-
-/// There are no tokens yet; what is wrong with their settings is told all the same, as etcd does.
-fn check_auth_token(settings: &Settings<'_>, problems: &mut Vec<Problem>) {
-    let written = settings.text("auth-token");
-    let mut parts = written.split(',');
-    let kind = parts.next().unwrap_or_default();
-    let mut names = BTreeSet::new();
-    let is_well_formed = parts.all(|part| part.split_once('=').is_some_and(|(name, _)| names.insert(name)));
-    if !is_well_formed || !matches!(kind, "simple" | "" | "jwt") {
-        let hint = "write simple, or jwt,pub-key=FILE,priv-key=FILE,sign-method=NAME,ttl=10m";
-        problems.push(Problem::at_start("auth: invalid auth options", hint));
-    }
-}
-
-fn check_bcrypt_cost(settings: &Settings<'_>, notes: &mut Vec<Note>) {
-    let cost = settings.unsigned("bcrypt-cost");
-    if !(4..=31).contains(&cost) {
-        notes.push(
-            Note::warn("use default bcrypt cost instead of the invalid given cost")
-                .with("min-cost", 4)
-                .with("max-cost", 31)
-                .with("default-cost", 10)
-                .with("given-cost", cost),
-        );
-    }
 }
 
 /// etcd takes every other word for basic, in silence.

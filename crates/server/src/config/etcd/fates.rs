@@ -29,7 +29,6 @@ use Promise::{Acts, ActsWith, Deprecated, Idle, Refused, Unknown};
 const BBOLT: &str = "no bbolt file";
 const PEERS: &str = "speaks to no peers";
 const ALONE: &str = "there is no other to compare or to vote with";
-const ACCOUNTS: &str = "no users, roles and tokens yet";
 const DISCOVERY: &str = "discovery is not used";
 const ROTATION: &str = "logrotate";
 const TRACING: &str = "OpenTelemetry";
@@ -120,9 +119,9 @@ const ROWS: &[(&str, &str, Promise)] = &[
     ("host-whitelist", "a", Acts),
     ("tls-min-version", "TLS1.3", ActsWith(CERTIFICATE)),
     ("tls-max-version", "TLS1.2", ActsWith(CERTIFICATE)),
-    ("auth-token", "jwt", Idle(ACCOUNTS)),
-    ("bcrypt-cost", "9", Idle(ACCOUNTS)),
-    ("auth-token-ttl", "9", Idle(ACCOUNTS)),
+    ("auth-token", "jwt,sign-method=RS256", Acts),
+    ("bcrypt-cost", "9", Acts),
+    ("auth-token-ttl", "9", Acts),
     ("enable-pprof", "true", Idle("no Go runtime")),
     ("metrics", "extensive", Acts),
     ("listen-metrics-urls", "http://127.0.0.1:33811", Acts),

@@ -11,6 +11,7 @@ mod help;
 mod idle;
 mod line;
 mod listeners;
+mod logins;
 mod summary;
 pub mod table;
 mod value;

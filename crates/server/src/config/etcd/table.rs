@@ -39,7 +39,6 @@ pub(super) const NO_BBOLT: &str =
 pub(super) const NO_PEERS: &str = "this version runs a single member and speaks to no peers";
 pub(super) const ALONE: &str =
     "this version runs a single member: there is no other to compare or to vote with";
-const NO_ACCOUNTS: &str = "this version has no users, roles and tokens yet";
 const NO_DISCOVERY: &str = "discovery is not used without --discovery-endpoints, which this version refuses";
 const NO_TRACING: &str = "OpenTelemetry export is not built in; metrics and the log are";
 const NO_ROTATION: &str = "log files are not rotated by the member; let logrotate or journald do it";
@@ -305,15 +304,9 @@ const SECURITY: &[Flag] = &[
 ];
 
 const AUTH: &[Flag] = &[
-    row(
-        "auth-token",
-        Text,
-        "simple",
-        Idle(NO_ACCOUNTS),
-        "How tokens are made: simple, or jwt with its options.",
-    ),
-    row("bcrypt-cost", Uint, "10", Idle(NO_ACCOUNTS), "Cost of a password's hash, 4 to 31."),
-    row("auth-token-ttl", Uint, "300", Idle(NO_ACCOUNTS), "Seconds that a simple token lasts."),
+    row("auth-token", Text, "simple", Acts, "How tokens are made: simple, or jwt with its options."),
+    row("bcrypt-cost", Uint, "10", Acts, "Cost of a password's hash, 4 to 31."),
+    row("auth-token-ttl", Uint, "300", Acts, "Seconds that a simple token lasts."),
 ];
 
 const MONITORING: &[Flag] = &[

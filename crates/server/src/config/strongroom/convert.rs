@@ -1,8 +1,8 @@
 //! From settings to a [`Config`]: each value is read, then all are checked together.
 
 use super::super::model::{
-    Advertised, AutoCompaction, Bootstrap, Cluster, ClusterState, Keepalive, Limits, Metrics, Pki, Rollback,
-    Slow, Timing,
+    Advertised, AutoCompaction, Bootstrap, Cluster, ClusterState, Keepalive, Limits, Logins, Metrics, Pki,
+    Rollback, Slow, Timing, Tokens,
 };
 use super::super::number::{self, GoDuration};
 use super::super::url::{Url, is_loopback, split_host_port};
@@ -13,6 +13,7 @@ use super::super::{
 use super::{Settings, pki_dir, table};
 use crate::http::{Access, Allowed};
 use crate::listen::{Address, Serves as Services};
+use crate::login::Hashing;
 use crate::pki::made::{self, Role};
 use crate::tls::{self, Clients, Source, Version};
 use std::collections::BTreeMap;
@@ -20,6 +21,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const ELECTION_MAX: Duration = Duration::from_secs(50);
+/// How long a token is good after its last use; etcd's.
+const TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// Long enough for a second factor beside the certificate; a passphrase is easily longer.
+const PASSWORD_CHARACTERS_MIN: usize = 12;
 const ADDRESS_HINT: &str =
     "write an address of this machine and a port (127.0.0.1:2379, [::1]:2379, 0.0.0.0:2379), or unix:/path";
 
@@ -182,6 +187,12 @@ pub(super) fn convert(
         slow: Slow { apply, request },
         auto_compaction,
         scrub_rate,
+        logins: Logins {
+            tokens: Tokens::Simple,
+            token_life: TOKEN_LIFE,
+            hashing: Hashing::Argon2id { characters_min: PASSWORD_CHARACTERS_MIN },
+            certificates_name_users: true,
+        },
         gateway,
         access,
         metrics,
@@ -317,7 +328,9 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
             (PathBuf::new(), key)
         }
     };
-    let client_ca = reader.path("tls-client-ca").unwrap_or_else(|| made::client_ca(pki));
+    let foreign_ca = reader.path("tls-client-ca");
+    let names_administrators = foreign_ca.is_none();
+    let client_ca = foreign_ca.unwrap_or_else(|| made::client_ca(pki));
     let anyone = reader.switch("insecure-no-client-certificates");
     if anyone {
         notes.push(
@@ -338,6 +351,7 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
         min_version,
         max_version: Version::Tls13,
         client_settings: Some("eval \"$(strongroom env)\""),
+        names_administrators,
         ..tls::Settings::new(Source::File(certificate), Source::File(key))
     }
 }

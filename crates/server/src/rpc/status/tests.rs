@@ -123,7 +123,16 @@ fn refusals_find_their_row() {
     for (refused, failure) in refused {
         assert_eq!(Failure::from(refused), failure);
     }
-    assert_eq!(Failure::from(Denied), Failure::PermissionDenied);
+    for (denied, expected) in [
+        (Denied::Anonymous, Failure::UserEmpty),
+        (Denied::InvalidToken, Failure::InvalidAuthToken),
+        (Denied::OldRevision, Failure::AuthOldRevision),
+        (Denied::UnknownUser, Failure::UserNotFound),
+        (Denied::Forbidden, Failure::PermissionDenied),
+    ] {
+        assert_eq!(Failure::from(denied), expected);
+        assert_eq!(Failure::from(Refusal::Denied(denied)), expected);
+    }
 }
 
 /// A message that is too large, or is none, is refused in the words that clients of grpc-go know.

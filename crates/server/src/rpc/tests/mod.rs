@@ -1,5 +1,7 @@
 //! The services on a running member, called in process as a listener would call them.
 
+mod access;
+mod accounts;
 mod matrix;
 mod rig;
 mod services;

@@ -1,6 +1,7 @@
 //! A member on a simulated disk, and callers with an identity.
 
-use crate::gate::Connection;
+use crate::gate::{Connection, Gate, Logins};
+use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
 use crate::rpc::{Context, Limits, Versions, routes};
 use env::Env;
@@ -10,7 +11,7 @@ use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
-use state::auth::{Evidence, Policy};
+use state::auth::{Base, Evidence};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,11 +32,11 @@ pub(super) struct Rig {
 }
 
 impl Rig {
-    pub(super) fn new(policy: Policy) -> Self {
-        Self::with(policy, Limits::default())
+    pub(super) fn new(base: Base) -> Self {
+        Self::with(base, Limits::default())
     }
 
-    pub(super) fn with(policy: Policy, limits: Limits) -> Self {
+    pub(super) fn with(base: Base, limits: Limits) -> Self {
         let (simulated, _, _) = Env::simulated(7);
         let env = Env { disk: simulated.disk, ..Env::real() };
         let keys = Path::new("/keys");
@@ -58,6 +59,7 @@ impl Rig {
             cluster_version: "3.7.0".into(),
             value_cache_bytes: 1 << 20,
             mark: None,
+            token_life: Duration::from_secs(300),
             rollback: node::Rollback::Report,
             naming: node::Naming::Announce,
             compaction_records: 1_000,
@@ -66,10 +68,21 @@ impl Rig {
         };
         let failed = Box::new(|failure| panic!("the member failed: {failure}"));
         let member = node::start(settings, &env, &dir, failed).unwrap();
+        if base == Base::Closed {
+            crate::run::first_user::make(&member).unwrap();
+        }
+        let logins = Logins {
+            tokens: Tokens::Simple,
+            certificates_name_users: true,
+            member: member.clone(),
+            clock: env.clock.clone(),
+        };
         let routes = routes(Context {
             member: member.clone(),
-            policy,
-            recorder: audit::Recorder::empty(),
+            gate: Gate::new(member.policy(base), audit::Recorder::empty(), logins),
+            tokens: Tokens::Simple,
+            passwords: Passwords::start(Hashing::Bcrypt { cost: 4 }).unwrap(),
+            can_be_opened: base == Base::Open,
             limits,
             versions: Versions::default(),
             random: env.random.clone(),
@@ -81,13 +94,22 @@ impl Rig {
 
     /// Somebody without a certificate.
     pub(super) fn anonymous(&self) -> Caller {
-        Caller { routes: self.routes.clone(), evidence: Evidence::None }
+        Caller { routes: self.routes.clone(), evidence: Evidence::None, token: None }
     }
 
     /// Somebody with a certificate of this name.
     pub(super) fn named(&self, name: &str) -> Caller {
-        let evidence = Evidence::Certificate { common_name: Arc::from(name) };
-        Caller { routes: self.routes.clone(), evidence }
+        self.with_certificate(name, false)
+    }
+
+    /// An administrator of this cluster's own authority.
+    pub(super) fn administrator(&self) -> Caller {
+        self.with_certificate("root", true)
+    }
+
+    fn with_certificate(&self, name: &str, is_administrator: bool) -> Caller {
+        let evidence = Evidence::Certificate { common_name: Arc::from(name), is_administrator };
+        Caller { routes: self.routes.clone(), evidence, token: None }
     }
 }
 
@@ -102,9 +124,15 @@ impl Drop for Rig {
 pub(super) struct Caller {
     routes: Routes,
     evidence: Evidence,
+    token: Option<String>,
 }
 
 impl Caller {
+    /// The same client, showing a token.
+    pub(super) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
     pub(super) fn kv(&self) -> KvClient<Self> {
         KvClient::new(self.clone())
     }
@@ -135,6 +163,9 @@ impl tower::Service<Request<Body>> for Caller {
         let connection =
             Connection { evidence: self.evidence.clone(), peer: "127.0.0.1:1".into(), via_tls: true };
         request.extensions_mut().insert(Arc::new(connection));
+        if let Some(token) = &self.token {
+            request.headers_mut().insert("token", token.parse().unwrap());
+        }
         self.routes.call(request)
     }
 }

@@ -3,7 +3,7 @@
 use super::rig::{CLUSTER, MEMBER, Rig};
 use crate::rpc::Limits;
 use proto::etcdserverpb as pb;
-use state::auth::Policy;
+use state::auth::Base;
 use tonic::{Code, Status};
 
 fn put(key: &str, value: &str) -> pb::PutRequest {
@@ -22,7 +22,7 @@ fn said(status: &Status) -> (Code, &str) {
 /// seen, and in a transaction's inner answers the revision alone.
 #[tokio::test]
 async fn headers_are_etcds() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut kv = rig.anonymous().kv();
     let header = kv.put(put("a", "1")).await.unwrap().into_inner().header.unwrap();
     assert_eq!(
@@ -64,7 +64,7 @@ async fn headers_are_etcds() {
 /// The limits are etcd's: on the log entry with its own error, and on the message before it with gRPC's.
 #[tokio::test]
 async fn large_requests_get_etcds_two_errors() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut kv = rig.anonymous().kv();
     let refused = kv.put(put("a", &"v".repeat(1_600_000))).await.unwrap_err();
     assert_eq!(said(&refused), (Code::InvalidArgument, "etcdserver: request is too large"));
@@ -78,7 +78,7 @@ async fn large_requests_get_etcds_two_errors() {
 /// cuts it where a range's would.
 #[tokio::test]
 async fn a_streamed_range_is_the_range() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut kv = rig.anonymous().kv();
     for n in 0..45 {
         kv.put(put(&format!("k{n:02}"), "v")).await.unwrap();
@@ -108,7 +108,7 @@ async fn a_streamed_range_is_the_range() {
 /// A target without an order sorts what is within a chunk, as in etcd, by what each pair says.
 #[tokio::test]
 async fn a_streamed_chunk_is_sorted_by_its_target() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut kv = rig.anonymous().kv();
     // By version c, a, b; by creation b, a, c; by the last write c, b, a; by value b, c, a.
     for (key, value) in [("b", "1"), ("b", "2"), ("a", "3"), ("c", "5"), ("b", "4"), ("a", "9")] {
@@ -129,7 +129,7 @@ async fn a_streamed_chunk_is_sorted_by_its_target() {
 /// A compaction that passes a stream's revision ends it with etcd's error, not with a hole.
 #[tokio::test]
 async fn a_compaction_ends_a_streamed_range() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut kv = rig.anonymous().kv();
     // Chunks so large that the next one is read only when this one was taken.
     for n in 0..45 {
@@ -153,7 +153,7 @@ async fn a_compaction_ends_a_streamed_range() {
 #[tokio::test]
 async fn a_full_store_raises_its_alarm() {
     let limits = Limits { quota_bytes: 20_000, ..Limits::default() };
-    let rig = Rig::with(Policy::Open, limits);
+    let rig = Rig::with(Base::Open, limits);
     let (mut kv, mut maintenance) = (rig.anonymous().kv(), rig.anonymous().maintenance());
     let full = (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded");
     let refused = loop {
@@ -179,7 +179,7 @@ async fn a_full_store_raises_its_alarm() {
 /// An alarm action that no etcd knows kills a real etcd at every start; here it is refused before it reaches the log.
 #[tokio::test]
 async fn an_unknown_alarm_action_never_reaches_the_log() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut maintenance = rig.anonymous().maintenance();
     let refused = maintenance.alarm(pb::AlarmRequest { action: 9, ..Default::default() }).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
@@ -190,7 +190,7 @@ async fn an_unknown_alarm_action_never_reaches_the_log() {
 /// know as etcd does.
 #[tokio::test]
 async fn leases_answer_as_etcds() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let (mut kv, mut lease) = (rig.anonymous().kv(), rig.anonymous().lease());
     let grant = |id, ttl| pb::LeaseGrantRequest { id, ttl };
     let first = lease.lease_grant(grant(0, -5)).await.unwrap().into_inner();
@@ -224,7 +224,7 @@ async fn leases_answer_as_etcds() {
 /// sum, must find both right. Like etcd's it carries the storage version.
 #[tokio::test]
 async fn a_snapshot_is_a_file_and_its_sum() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let (mut kv, mut maintenance) = (rig.anonymous().kv(), rig.anonymous().maintenance());
     for n in 0..50 {
         kv.put(put(&format!("k{n}"), &"v".repeat(1_000))).await.unwrap();
@@ -251,15 +251,15 @@ async fn a_snapshot_is_a_file_and_its_sum() {
 /// The file holds every secret in the clear: with access control on, nobody but the administrator gets it.
 #[tokio::test]
 async fn a_snapshot_is_for_the_administrator() {
-    let rig = Rig::new(Policy::Closed);
+    let rig = Rig::new(Base::Closed);
     let refused = rig.anonymous().maintenance().snapshot(pb::SnapshotRequest {}).await.unwrap_err();
-    assert_eq!(said(&refused), (Code::PermissionDenied, "etcdserver: permission denied"));
+    assert_eq!(said(&refused), (Code::InvalidArgument, "etcdserver: user name is empty"));
 }
 
 /// What comes later says so and says what to do meanwhile; what a lone etcd refuses is refused in its words.
 #[tokio::test]
 async fn what_is_not_there_yet_says_so() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut maintenance = rig.anonymous().maintenance();
     let refused = maintenance.move_leader(pb::MoveLeaderRequest { target_id: 9 }).await.unwrap_err();
     assert_eq!(said(&refused), (Code::FailedPrecondition, "etcdserver: bad leader transferee"));

@@ -6,7 +6,7 @@ use proto::v3electionpb::{CampaignRequest, LeaderRequest, ProclaimRequest, Resig
 use proto::v3lockpb::lock_client::LockClient;
 use proto::v3lockpb::{LockRequest, UnlockRequest};
 use proto::{etcdserverpb as pb, v3electionpb};
-use state::auth::Policy;
+use state::auth::Base;
 use std::time::Duration;
 use tonic::Code;
 
@@ -33,7 +33,7 @@ async fn until(caller: &Caller, prefix: &'static str, end: &'static str, wanted:
 /// A lock has one owner: the second waits until the first unlocks, and a third that leaves while it waits is forgotten.
 #[tokio::test]
 async fn a_lock_passes_from_one_to_the_next() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let caller = rig.anonymous();
     let mut client = LockClient::new(caller.clone());
     let first = client.lock(lock("n")).await.unwrap().into_inner();
@@ -57,7 +57,7 @@ async fn a_lock_passes_from_one_to_the_next() {
 /// Errors of the lock service have lost their code, as in etcd.
 #[tokio::test]
 async fn the_lock_services_errors_are_etcds() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut client = LockClient::new(rig.anonymous());
     let refused = client.lock(LockRequest { name: "n".into(), lease: 99 }).await.unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::Unknown, "etcdserver: requested lease not found"));
@@ -68,7 +68,7 @@ async fn the_lock_services_errors_are_etcds() {
 /// An election has one leader; its proclamations and its successor reach whoever observes.
 #[tokio::test]
 async fn an_election_passes_from_one_to_the_next() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let caller = rig.anonymous();
     let mut client = ElectionClient::new(caller.clone());
     let campaign = |value: &'static str| CampaignRequest { name: "e".into(), lease: 0, value: value.into() };

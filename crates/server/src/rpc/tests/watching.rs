@@ -4,18 +4,18 @@ use super::rig::{Caller, Rig};
 use crate::rpc::Limits;
 use pb::watch_request::RequestUnion;
 use proto::etcdserverpb as pb;
-use state::auth::Policy;
+use state::auth::Base;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
-struct Stream {
+pub(super) struct Stream {
     requests: mpsc::Sender<pb::WatchRequest>,
     answers: Streaming<pb::WatchResponse>,
 }
 
 impl Stream {
-    async fn open(caller: &Caller) -> Self {
+    pub(super) async fn open(caller: &Caller) -> Self {
         let (requests, inbound) = mpsc::channel(64);
         let answers = caller.watch().watch(ReceiverStream::new(inbound)).await.unwrap().into_inner();
         Self { requests, answers }
@@ -25,20 +25,24 @@ impl Stream {
         self.requests.send(pb::WatchRequest { request_union: Some(union) }).await.unwrap();
     }
 
-    async fn create(&self, create: pb::WatchCreateRequest) {
+    pub(super) async fn create(&self, create: pb::WatchCreateRequest) {
         self.ask(RequestUnion::CreateRequest(create)).await;
     }
 
-    async fn answer(&mut self) -> pb::WatchResponse {
+    pub(super) async fn next(&mut self) -> Result<Option<pb::WatchResponse>, tonic::Status> {
+        self.answers.message().await
+    }
+
+    pub(super) async fn answer(&mut self) -> pb::WatchResponse {
         self.answers.message().await.unwrap().unwrap()
     }
 }
 
-fn create(key: &'static str) -> pb::WatchCreateRequest {
+pub(super) fn create(key: &'static str) -> pb::WatchCreateRequest {
     pb::WatchCreateRequest { key: key.into(), ..Default::default() }
 }
 
-async fn put(caller: &Caller, key: &str, value: &str) {
+pub(super) async fn put(caller: &Caller, key: &str, value: &str) {
     let request =
         pb::PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() };
     caller.kv().put(request).await.unwrap();
@@ -48,7 +52,7 @@ async fn put(caller: &Caller, key: &str, value: &str) {
 /// among what the hub answers later.
 #[tokio::test]
 async fn creations_are_answered_in_order() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let mut stream = Stream::open(&rig.anonymous()).await;
     let bad_range = pb::WatchCreateRequest { range_end: "a".into(), ..create("w") };
     let compacted = pb::WatchCreateRequest { start_revision: -1, ..create("w") };
@@ -74,7 +78,7 @@ async fn creations_are_answered_in_order() {
 /// A watch from a revision sees everything since, once and in order, with the pairs as they were before.
 #[tokio::test]
 async fn history_comes_before_news() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let caller = rig.anonymous();
     put(&caller, "w", "1").await;
     put(&caller, "w", "2").await;
@@ -96,7 +100,7 @@ async fn history_comes_before_news() {
 /// A key that one transaction deletes and writes again is a new key: etcd tells no pair before it, though there was one.
 #[tokio::test]
 async fn a_key_made_anew_has_no_past() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let caller = rig.anonymous();
     put(&caller, "w", "1").await;
     let op = |request| pb::RequestOp { request: Some(request) };
@@ -119,7 +123,7 @@ async fn a_key_made_anew_has_no_past() {
 /// A watch from forgotten history is told in two answers that clients know, and the stream stays.
 #[tokio::test]
 async fn a_compacted_start_is_told_in_two_answers() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let caller = rig.anonymous();
     for value in ["1", "2", "3"] {
         put(&caller, "w", value).await;
@@ -139,7 +143,7 @@ async fn a_compacted_start_is_told_in_two_answers() {
 /// Cancelling answers once, an unknown number is passed over, and progress is told for the stream as a whole.
 #[tokio::test]
 async fn cancel_and_progress() {
-    let rig = Rig::new(Policy::Open);
+    let rig = Rig::new(Base::Open);
     let caller = rig.anonymous();
     let mut stream = Stream::open(&caller).await;
     // Without a watcher there is no progress to tell.
@@ -168,7 +172,7 @@ async fn cancel_and_progress() {
 async fn one_revision_is_one_answer_or_its_fragments() {
     let limits = Limits { max_request_bytes: 20_000, ..Limits::default() };
     let bytes_max = limits.max_receive_bytes();
-    let rig = Rig::with(Policy::Open, limits);
+    let rig = Rig::with(Base::Open, limits);
     let caller = rig.anonymous();
     let mut whole = Stream::open(&caller).await;
     whole.create(pb::WatchCreateRequest { range_end: "x".into(), start_revision: 2, ..create("w") }).await;
@@ -206,7 +210,7 @@ async fn one_revision_is_one_answer_or_its_fragments() {
 /// A stranger's watch is refused with etcd's reason and never tells an event; the stream stays open for another try.
 #[tokio::test]
 async fn a_denied_watch_is_told_in_the_stream() {
-    let rig = Rig::new(Policy::Closed);
+    let rig = Rig::new(Base::Closed);
     let mut stream = Stream::open(&rig.named("somebody")).await;
     stream.create(create("w")).await;
     let answer = stream.answer().await;
@@ -215,7 +219,7 @@ async fn a_denied_watch_is_told_in_the_stream() {
         answer.cancel_reason,
         "rpc error: code = PermissionDenied desc = etcdserver: permission denied"
     );
-    put(&rig.named("root"), "w", "1").await;
+    put(&rig.administrator(), "w", "1").await;
     stream.create(create("w")).await;
     assert!(stream.answer().await.canceled);
 }

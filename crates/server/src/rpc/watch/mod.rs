@@ -16,6 +16,8 @@ mod fragment;
 mod sink;
 
 use super::led::{Led, Patience};
+use super::requests::Reading;
+use super::standing::Standing;
 use super::status::{Failure, reworded_on_stream};
 use super::{Services, convert};
 use bytes::Bytes;
@@ -24,7 +26,7 @@ use node::watch::{WatchId, WatchRequest, WatchStream, WatchUpdate};
 use pb::watch_request::RequestUnion;
 use proto::etcdserverpb as pb;
 pub(super) use sink::{Sink, Updates};
-use state::auth::Principal;
+use state::query::RangeQuery;
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -45,13 +47,13 @@ impl pb::watch_server::Watch for Watch {
         &self,
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Led<Watching>>, Status> {
-        let principal = self.0.principal(&request);
+        let standing = Standing::of(&self.0, &request);
         let patience = Patience::of(&self.0, &request);
         let (sink, updates) = Sink::new(WATCH_RESPONSES_WAITING_MAX, self.0.context.metrics.clone());
         let watching = Watching {
             hub: self.0.member().watch(Box::new(sink)),
             services: self.0.clone(),
-            principal,
+            standing,
             requests: Some(request.into_inner()),
             updates,
             created: VecDeque::new(),
@@ -66,24 +68,32 @@ impl pb::watch_server::Watch for Watch {
 /// One client's stream.
 pub(super) struct Watching {
     services: Services,
-    principal: Principal,
+    standing: Standing,
     hub: WatchStream,
     /// `None` once the client has said its last; it may go on listening.
     requests: Option<Streaming<pb::WatchRequest>>,
     updates: Updates,
     /// Creations not yet answered, in the order of the requests.
     created: VecDeque<Creation>,
-    /// The watchers that stand, and whether their large answers are split.
-    watchers: HashMap<WatchId, bool>,
+    /// The watchers that stand.
+    watchers: HashMap<WatchId, Watched>,
     /// Answers that wait to be taken.
     ready: VecDeque<pb::WatchResponse>,
     ended: bool,
 }
 
+/// What a watcher stands for.
+struct Watched {
+    /// Whether its large answers are split.
+    fragment: bool,
+    /// What it shows: who may not read all of it loses the watcher.
+    range: KeyRange,
+}
+
 /// What a creation came to, as far as it is known.
 enum Creation {
-    /// The hub will say; with the client's wish to have large answers split.
-    Asked { fragment: bool },
+    /// The hub will say.
+    Asked(Watched),
     /// Refused here, to be told when its turn comes.
     Refused(Box<pb::WatchResponse>),
 }
@@ -121,8 +131,9 @@ impl Watching {
         let fragment = request.fragment;
         match self.admitted(request) {
             Ok(admitted) => {
+                let range = admitted.request().range.clone();
                 self.hub.create(admitted);
-                self.created.push_back(Creation::Asked { fragment });
+                self.created.push_back(Creation::Asked(Watched { fragment, range }));
             }
             Err(reason) => {
                 let refusal = self.refusal(self.services.member().gauges().revision(), &reason);
@@ -153,19 +164,20 @@ impl Watching {
             prev_kv: request.prev_kv,
             progress_notify: request.progress_notify,
         };
-        let denied = |failure: Failure| {
-            // etcd prints the status itself into the reason of a denial.
-            format!("rpc error: code = PermissionDenied desc = {}", failure.row().1)
-        };
-        let admitted = self.services.admit(&self.principal, wanted).map_err(denied)?;
+        self.standing.check_caller().map_err(|failure| denial(&failure))?;
+        let admitted =
+            self.services.admit(self.standing.principal(), wanted).map_err(|failure| denial(&failure))?;
         if is_empty { Err(EMPTY_RANGE.to_owned()) } else { Ok(admitted) }
     }
 
     fn tell(&mut self, update: WatchUpdate) -> Result<(), Failure> {
         match update {
             WatchUpdate::Created { id, revision } => {
-                let fragment = self.next_creation();
-                self.watchers.insert(id, fragment);
+                let Some(Creation::Asked(watched)) = self.created.pop_front() else {
+                    return Err(self.services.mismatch("watch"));
+                };
+                let reading = Reading(RangeQuery::latest(watched.range.clone()));
+                self.watchers.insert(id, watched);
                 let (header, watch_id) = (self.header(revision), id.0);
                 self.answer_creation(pb::WatchResponse {
                     header,
@@ -173,16 +185,25 @@ impl Watching {
                     created: true,
                     ..pb::WatchResponse::default()
                 });
+                // The policy may have changed since it was asked for.
+                if let Err(failure) = self.standing.check(&reading) {
+                    self.lose(id, revision, &failure);
+                }
             }
             WatchUpdate::DuplicateId { revision } => {
-                self.next_creation();
+                self.created.pop_front();
                 self.answer_creation(self.refusal(revision, DUPLICATE_ID));
             }
+            // Events for a watcher that was taken away are on their way still: nobody gets to see them.
+            WatchUpdate::Events { id, .. }
+            | WatchUpdate::Canceled { id, .. }
+            | WatchUpdate::Compacted { id, .. }
+                if !self.watchers.contains_key(&id) => {}
             WatchUpdate::Events { id, revision, events } => {
                 let events = events.into_iter().map(convert::event).collect();
                 let (header, watch_id) = (self.header(revision), id.0);
                 let answer = pb::WatchResponse { header, watch_id, events, ..pb::WatchResponse::default() };
-                if self.watchers.get(&id) == Some(&true) {
+                if self.watchers.get(&id).is_some_and(|watched| watched.fragment) {
                     self.ready.extend(fragments(answer, self.services.limits().max_receive_bytes()));
                 } else {
                     self.ready.push_back(answer);
@@ -216,9 +237,34 @@ impl Watching {
         Ok(())
     }
 
-    /// Takes the oldest unanswered creation; whether its client wants large answers split.
-    fn next_creation(&mut self) -> bool {
-        matches!(self.created.pop_front(), Some(Creation::Asked { fragment: true }))
+    /// Takes the watchers away that the caller may not have any more.
+    fn check(&mut self) -> Result<(), Failure> {
+        if !self.standing.has_changed() {
+            return Ok(());
+        }
+        self.standing.check_caller()?;
+        let revision = self.services.member().gauges().revision();
+        let lost = |(id, watched): (&WatchId, &Watched)| {
+            let reading = Reading(RangeQuery::latest(watched.range.clone()));
+            self.standing.check(&reading).err().map(|failure| (*id, failure))
+        };
+        let lost: Vec<_> = self.watchers.iter().filter_map(lost).collect();
+        lost.into_iter().for_each(|(id, failure)| self.lose(id, revision, &failure));
+        Ok(())
+    }
+
+    /// Takes a watcher away; what was to be told of it is not.
+    fn lose(&mut self, id: WatchId, revision: Revision, why: &Failure) {
+        self.watchers.remove(&id);
+        self.hub.cancel(id);
+        self.ready.retain(|answer| answer.watch_id != id.0 || answer.events.is_empty());
+        self.ready.push_back(pb::WatchResponse {
+            header: self.header(revision),
+            watch_id: id.0,
+            canceled: true,
+            cancel_reason: denial(why),
+            ..pb::WatchResponse::default()
+        });
     }
 
     /// Answers a creation, and the refusals that waited behind it.
@@ -244,11 +290,19 @@ impl Stream for Watching {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(answer) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(answer)));
-            }
             if this.ended {
                 return Poll::Ready(None);
+            }
+            // Nothing is told before the last change of the policy was looked at, not even what is ready.
+            let standing = match this.standing.poll_change(cx) {
+                Poll::Ready(Err(failure)) => Err(failure),
+                Poll::Ready(Ok(())) | Poll::Pending => this.check(),
+            };
+            if let Err(failure) = standing {
+                return this.end(failure.into());
+            }
+            if let Some(answer) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(answer)));
             }
             // A client that asks faster than it is answered waits.
             let has_room = this.created.len() < WATCH_CONTROL_WAITING_MAX;
@@ -286,6 +340,12 @@ fn watched(key: Bytes, end: Bytes) -> KeyRange {
         Some(key) => KeyRange::from_pair(key, end),
         None => KeyRange::from_pair(types::Key::MIN, end),
     }
+}
+
+/// etcd prints the status itself into the reason of a denial.
+fn denial(failure: &Failure) -> String {
+    let (code, text) = failure.row();
+    format!("rpc error: code = {code:?} desc = {text}")
 }
 
 const EMPTY_RANGE: &str = "mvcc: watcher range is empty";

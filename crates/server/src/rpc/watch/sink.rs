@@ -63,10 +63,6 @@ impl WatchSink for Sink {
 
 impl Updates {
     /// The next update; nothing when the hub has closed the stream.
-    pub(crate) async fn recv(&mut self) -> Option<WatchUpdate> {
-        std::future::poll_fn(|cx| self.poll_recv(cx)).await
-    }
-
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<WatchUpdate>> {
         let polled = self.updates.poll_recv(cx);
         if let Poll::Ready(Some(update)) = &polled {
@@ -134,7 +130,7 @@ mod tests {
         assert!(offer(2).is_ok() && offer(3).is_ok());
         assert_eq!(offer(4), Err(Full));
         assert_eq!((metrics.mvcc_pending_events.value(), metrics.mvcc_events_total.value()), (5, 0));
-        updates.recv().await.unwrap();
+        std::future::poll_fn(|cx| updates.poll_recv(cx)).await.unwrap();
         assert_eq!((metrics.mvcc_pending_events.value(), metrics.mvcc_events_total.value()), (3, 2));
         drop(updates);
         assert_eq!((metrics.mvcc_pending_events.value(), metrics.mvcc_events_total.value()), (0, 5));

@@ -6,7 +6,7 @@
 //! Invariant: the accesses of a transaction are the union of the accesses of all its operations, both branches, all
 //! levels, and of all its comparisons. A lease's keys are the store's to know: they are added where the lease is named.
 
-use crate::auth::Right;
+use super::Right;
 use crate::command::{Command, DeleteRange, Op, Put, PutLease, PutValue, Txn};
 use types::{KeyRange, LeaseId};
 
@@ -15,32 +15,44 @@ use types::{KeyRange, LeaseId};
 pub struct Accesses {
     /// Ranges and the right needed on each.
     pub ranges: Vec<(KeyRange, Right)>,
-    /// Leases: the right to write is needed on every key attached to each.
-    pub leases: Vec<LeaseId>,
-}
-
-/// Everything that `command` touches.
-#[must_use]
-pub fn accesses(command: &Command) -> Accesses {
-    let mut found = Accesses::default();
-    match command {
-        Command::Put(put) => found.put(put),
-        Command::DeleteRange(delete) => found.delete(delete),
-        Command::Txn(txn) => found.txn(txn),
-        Command::LeaseRevoke(lease) => found.lease(*lease),
-        Command::Compact(_)
-        | Command::LeaseGrant(_)
-        | Command::LeaseCheckpoint(_)
-        | Command::Alarm(_)
-        | Command::ClusterVersionSet(_)
-        | Command::MemberAttributesSet(_)
-        | Command::DowngradeSet(_)
-        | Command::Nothing => {}
-    }
-    found
+    /// Leases: the right is needed on every key attached to each.
+    pub leases: Vec<(LeaseId, Right)>,
 }
 
 impl Accesses {
+    /// Everything that `command` touches.
+    #[must_use]
+    pub fn of(command: &Command) -> Self {
+        let mut found = Self::default();
+        found.command(command);
+        found
+    }
+
+    fn command(&mut self, command: &Command) {
+        match command {
+            Command::Put(put) => self.put(put),
+            Command::DeleteRange(delete) => self.delete(delete),
+            Command::Txn(txn) => self.txn(txn),
+            Command::LeaseRevoke(lease) => self.lease(*lease),
+            Command::Compact(_)
+            | Command::LeaseGrant(_)
+            | Command::LeaseCheckpoint(_)
+            | Command::Alarm(_)
+            | Command::Access(_)
+            | Command::Authenticate(_)
+            | Command::ClusterVersionSet(_)
+            | Command::MemberAttributesSet(_)
+            | Command::DowngradeSet(_)
+            | Command::Nothing => {}
+        }
+    }
+
+    /// Reading a range.
+    #[must_use]
+    pub fn reading(range: KeyRange) -> Self {
+        Self { ranges: vec![(range, Right::Read)], leases: Vec::new() }
+    }
+
     /// What `txn` touches; also for transactions that only read and never become a command.
     #[must_use]
     pub fn of_txn(txn: &Txn) -> Self {
@@ -85,7 +97,7 @@ impl Accesses {
 
     fn lease(&mut self, lease: LeaseId) {
         if !lease.is_none() {
-            self.leases.push(lease);
+            self.leases.push((lease, Right::Write));
         }
     }
 }

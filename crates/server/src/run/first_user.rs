@@ -1,0 +1,52 @@
+//! The first user of a `strongroom`: root, without a password, with the root role; then access control is on.
+//!
+//! Done before anybody is served, in the replicated accounts themselves, so that from the first request on there is one
+//! policy and no special case: who is nobody's user may do nothing. What is there already is left alone.
+
+use super::Failure;
+use crate::gate::Gate;
+use node::Member;
+use state::auth::{AccessChange, PasswordHash, ROOT};
+use state::{Command, Refusal};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Longer than any disk that works takes for an entry.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Makes the first user and turns access control on, as far as that has not been done.
+///
+/// # Errors
+/// Nothing can be written.
+pub(crate) fn make(member: &Member) -> Result<(), Failure> {
+    let (is_enabled, is_there, is_root) = member.gauges().first_user();
+    if is_enabled {
+        return Ok(());
+    }
+    if !is_there {
+        let (name, password) = (ROOT.to_owned(), PasswordHash::default());
+        carry_out(member, AccessChange::UserAdd { name, no_password: true, password })?;
+    }
+    if !is_root {
+        carry_out(member, AccessChange::UserGrantRole { user: ROOT.to_owned(), role: ROOT.to_owned() })?;
+    }
+    carry_out(member, AccessChange::Enable)?;
+    tracing::info!(
+        "access control is on: the administrator's certificate is root, everybody else needs a role"
+    );
+    Ok(())
+}
+
+fn carry_out(member: &Member, change: AccessChange) -> Result<(), Failure> {
+    let gate = Gate::of_the_member();
+    let failed = |why: &dyn std::fmt::Display| Failure::FirstUser(why.to_string());
+    let command = gate.admit(&gate.member(), Command::Access(change)).map_err(|denied| failed(&denied))?;
+    let (done, answer) = mpsc::sync_channel(1);
+    member.propose(command, Box::new(move |proposed| drop(done.send(proposed))));
+    let proposed = answer.recv_timeout(PATIENCE).map_err(|_| failed(&"the entry took too long"))?;
+    match proposed.map_err(|refused| failed(&refused))?.applied.result {
+        // Somebody was faster.
+        Ok(_) | Err(Refusal::UserExists) => Ok(()),
+        Err(refusal) => Err(failed(&refusal)),
+    }
+}

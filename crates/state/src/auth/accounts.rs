@@ -1,0 +1,312 @@
+//! Users, roles and what they may do: etcd's access store.
+//!
+//! Owns the accounts, the revision of the policy, and the two questions asked of them: may this user touch these keys, is
+//! this user an administrator. Changed by the machine alone (`apply_access.rs`); never knows how a user was recognized.
+//!
+//! Invariants: a user's roles and a role's permissions are sorted; what a user may do is computed when first asked after a
+//! change, and forgotten at every change that could alter it. Source: etcd's `auth/store.go`.
+
+use super::key_set::KeySet;
+use super::secret::PasswordHash;
+use super::{Denied, Right};
+use crate::record::Record;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use types::{AuthRevision, Key, KeyRange};
+
+/// The first user, and the role that may do everything.
+pub const ROOT: &str = "root";
+
+/// The revision of a policy that never changed.
+pub(crate) const FIRST_AUTH_REVISION: AuthRevision = AuthRevision(1);
+
+/// The access store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accounts {
+    is_enabled: bool,
+    revision: AuthRevision,
+    users: BTreeMap<String, User>,
+    roles: BTreeMap<String, Role>,
+}
+
+/// Somebody who can be recognized, by password or by certificate.
+#[derive(Clone, Debug, Default)]
+pub struct User {
+    /// Whether it can never log in with a password.
+    pub no_password: bool,
+    /// What a password is compared with.
+    pub password: PasswordHash,
+    /// Its roles, sorted. One that is not there gives nothing.
+    pub roles: Vec<String>,
+    /// What all that comes to.
+    grants: OnceLock<Arc<Grants>>,
+}
+
+/// A named list of permissions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// Sorted by key.
+    pub permissions: Vec<Permission>,
+}
+
+/// A right on a range of keys, in etcd's own two fields (which clients get back as they wrote them).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// What may be done.
+    pub kind: PermissionKind,
+    /// The first key.
+    pub key: Bytes,
+    /// etcd's end of the range.
+    pub range_end: Bytes,
+}
+
+/// What a permission allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PermissionKind {
+    /// To read.
+    Read,
+    /// To write.
+    Write,
+    /// Both.
+    ReadWrite,
+    /// A number that etcd does not know: kept, and good for nothing.
+    Unknown(i32),
+}
+
+/// What a user may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    is_root: bool,
+    read: KeySet,
+    write: KeySet,
+}
+
+impl PermissionKind {
+    /// etcd's number of it.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::Read => 0,
+            Self::Write => 1,
+            Self::ReadWrite => 2,
+            Self::Unknown(number) => number,
+        }
+    }
+
+    /// The kind of this number.
+    #[must_use]
+    pub fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::Read,
+            1 => Self::Write,
+            2 => Self::ReadWrite,
+            unknown => Self::Unknown(unknown),
+        }
+    }
+}
+
+impl Permission {
+    /// The range it is about; none for one without a key, which no request can name.
+    #[must_use]
+    pub fn range(&self) -> Option<KeyRange> {
+        Some(KeyRange::from_pair(Key::new(self.key.clone())?, self.range_end.clone()))
+    }
+
+    /// Whether etcd accepts it: a key, and an end that lies behind it.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.range().is_some_and(|range| !range.is_empty())
+    }
+
+    fn gives(&self, right: Right) -> bool {
+        matches!(
+            (self.kind, right),
+            (PermissionKind::ReadWrite, _)
+                | (PermissionKind::Read, Right::Read)
+                | (PermissionKind::Write, Right::Write)
+        )
+    }
+}
+
+impl Grants {
+    /// Whether everything is allowed.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.is_root
+    }
+
+    /// Whether `right` is given on all of `range`.
+    #[must_use]
+    pub fn allow(&self, range: &KeyRange, right: Right) -> bool {
+        self.is_root
+            || match right {
+                Right::Read => self.read.covers(range),
+                Right::Write => self.write.covers(range),
+            }
+    }
+}
+
+impl User {
+    /// A user as the store has it.
+    #[must_use]
+    pub fn new(no_password: bool, password: PasswordHash, roles: Vec<String>) -> Self {
+        Self { no_password, password, roles, grants: OnceLock::new() }
+    }
+
+    /// Whether it holds the role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.binary_search_by(|held| held.as_str().cmp(role)).is_ok()
+    }
+}
+
+impl PartialEq for User {
+    fn eq(&self, other: &Self) -> bool {
+        (self.no_password, &self.password, &self.roles) == (other.no_password, &other.password, &other.roles)
+    }
+}
+
+impl Eq for User {}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            is_enabled: false,
+            revision: FIRST_AUTH_REVISION,
+            users: BTreeMap::new(),
+            roles: BTreeMap::new(),
+        }
+    }
+}
+
+impl Accounts {
+    /// Whether access control is on.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.is_enabled
+    }
+
+    /// How often the policy was changed, from 1 on.
+    #[must_use]
+    pub fn revision(&self) -> AuthRevision {
+        self.revision
+    }
+
+    /// A user by name.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(name)
+    }
+
+    /// All users, by name.
+    pub fn users(&self) -> impl ExactSizeIterator<Item = (&str, &User)> {
+        self.users.iter().map(|(name, user)| (name.as_str(), user))
+    }
+
+    /// A role by name.
+    #[must_use]
+    pub fn role(&self, name: &str) -> Option<&Role> {
+        self.roles.get(name)
+    }
+
+    /// All roles, by name.
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = (&str, &Role)> {
+        self.roles.iter().map(|(name, role)| (name.as_str(), role))
+    }
+
+    /// What a user may do; none for an unknown user.
+    #[must_use]
+    pub fn grants(&self, user: &str) -> Option<&Arc<Grants>> {
+        let user = self.users.get(user)?;
+        Some(user.grants.get_or_init(|| Arc::new(self.compute(user))))
+    }
+
+    fn compute(&self, user: &User) -> Grants {
+        if user.has_role(ROOT) {
+            return Grants { is_root: true, ..Grants::default() };
+        }
+        let permissions =
+            || user.roles.iter().filter_map(|role| self.roles.get(role)).flat_map(|role| &role.permissions);
+        let ranges = |right| {
+            let given: Vec<KeyRange> = permissions()
+                .filter(|permission| permission.gives(right))
+                .filter_map(Permission::range)
+                .collect();
+            KeySet::of(&given)
+        };
+        Grants { is_root: false, read: ranges(Right::Read), write: ranges(Right::Write) }
+    }
+
+    /// What a user may do, for one recognized when the policy stood at `known`; nothing while access control is off.
+    ///
+    /// # Errors
+    /// etcd's refusals, in its order: nobody is named, the policy changed since, no such user.
+    pub fn standing(&self, user: &str, known: AuthRevision) -> Result<&Arc<Grants>, Denied> {
+        if known == AuthRevision(0) {
+            return Err(Denied::Anonymous);
+        }
+        if known < self.revision {
+            return Err(Denied::OldRevision);
+        }
+        self.grants(user).ok_or(Denied::Forbidden)
+    }
+
+    /// Whether the user is an administrator.
+    ///
+    /// # Errors
+    /// etcd's refusals, in its order.
+    pub fn check_administrator(&self, user: &str) -> Result<(), Denied> {
+        if user.is_empty() {
+            return Err(Denied::Anonymous);
+        }
+        match self.users.get(user) {
+            None => Err(Denied::UnknownUser),
+            Some(user) if user.has_role(ROOT) => Ok(()),
+            Some(_) => Err(Denied::Forbidden),
+        }
+    }
+
+    /// Everything, as the records that make it.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'static>> + '_ {
+        let policy = Record::Policy { is_enabled: self.is_enabled, revision: self.revision };
+        let users =
+            self.users.iter().map(|(name, user)| Record::User { name: name.clone(), user: user.clone() });
+        let roles =
+            self.roles.iter().map(|(name, role)| Record::Role { name: name.clone(), role: role.clone() });
+        std::iter::once(policy).chain(users).chain(roles)
+    }
+
+    pub(crate) fn set_enabled(&mut self, is_enabled: bool) {
+        self.is_enabled = is_enabled;
+    }
+
+    pub(crate) fn set_revision(&mut self, revision: AuthRevision) {
+        self.revision = revision;
+    }
+
+    pub(crate) fn set_user(&mut self, name: String, user: User) {
+        self.users.insert(name, user);
+    }
+
+    pub(crate) fn remove_user(&mut self, name: &str) {
+        self.users.remove(name);
+    }
+
+    pub(crate) fn set_role(&mut self, name: String, role: Role) {
+        self.forget_grants_of(&name);
+        self.roles.insert(name, role);
+    }
+
+    pub(crate) fn remove_role(&mut self, name: &str) {
+        self.forget_grants_of(name);
+        self.roles.remove(name);
+    }
+
+    fn forget_grants_of(&mut self, role: &str) {
+        self.users
+            .values_mut()
+            .filter(|user| user.has_role(role))
+            .for_each(|user| user.grants = OnceLock::new());
+    }
+}
