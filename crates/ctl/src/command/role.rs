@@ -34,10 +34,10 @@ pub enum Role {
     #[command(
         override_usage = "strongroom role grant-permission [OPTIONS] <ROLE> <read|write|readwrite> <KEY> [END_KEY]"
     )]
-    GrantPermission(Permit),
+    GrantPermission(Grant),
     /// Take a permission from a role: key and end as it was granted
     #[command(override_usage = "strongroom role revoke-permission [OPTIONS] <ROLE> <KEY> [END_KEY]")]
-    RevokePermission(Permit),
+    RevokePermission(Revocation),
 }
 
 /// A command about one role.
@@ -48,11 +48,29 @@ pub struct One {
     words: Vec<String>,
 }
 
-/// A command about a permission of a role.
+/// `role grant-permission <role> <permission> <key> [end]`
 #[derive(Args, Clone, Debug)]
-pub struct Permit {
-    /// The role, what is permitted where that is granted, and the key, perhaps with an end, itself not included
+pub struct Grant {
+    /// The role, read, write or readwrite, and the key, perhaps with an end, itself not included
+    #[arg(value_names = ["ROLE", "PERMISSION", "KEY", "END_KEY"])]
     words: Vec<OsString>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// `role revoke-permission <role> <key> [end]`
+#[derive(Args, Clone, Debug)]
+pub struct Revocation {
+    /// The role, and the key, perhaps with an end, as they were granted
+    #[arg(value_names = ["ROLE", "KEY", "END_KEY"])]
+    words: Vec<OsString>,
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// How far a permission reaches beyond its key.
+#[derive(Args, Clone, Copy, Debug)]
+struct Reach {
     /// All keys that begin with the key
     #[arg(long)]
     prefix: bool,
@@ -87,9 +105,9 @@ fn permission(word: &OsStr) -> Result<Type, Failure> {
     }
 }
 
-impl Permit {
+impl Reach {
     /// The range of keys, as a permission has it: no key is empty there, and a zero byte is no end.
-    fn range(&self, words: &[OsString]) -> Result<(Bytes, Bytes), Failure> {
+    fn range(self, words: &[OsString]) -> Result<(Bytes, Bytes), Failure> {
         const ZERO: Bytes = Bytes::from_static(b"\0");
         let refuse = |message: &str| Err(Failure::arguments(message));
         let (key, end) = match words {
@@ -113,23 +131,28 @@ impl Permit {
             (false, false, None) => Ok((key, Bytes::new())),
         }
     }
+}
 
-    fn grant(&self) -> Result<(String, authpb::Permission), Failure> {
+impl Grant {
+    fn request(&self) -> Result<pb::AuthRoleGrantPermissionRequest, Failure> {
         let [role, kind, keys @ ..] = self.words.as_slice() else { return Err(incomplete_grant()) };
         if keys.is_empty() {
             return Err(incomplete_grant());
         }
         let perm_type = permission(kind)?.into();
-        let (key, range_end) = self.range(keys)?;
-        Ok((text(role)?, authpb::Permission { perm_type, key, range_end }))
+        let (key, range_end) = self.reach.range(keys)?;
+        let permission = authpb::Permission { perm_type, key, range_end };
+        Ok(pb::AuthRoleGrantPermissionRequest { name: text(role)?, perm: Some(permission) })
     }
+}
 
-    fn revocation(&self) -> Result<pb::AuthRoleRevokePermissionRequest, Failure> {
+impl Revocation {
+    fn request(&self) -> Result<pb::AuthRoleRevokePermissionRequest, Failure> {
         let [role, keys @ ..] = self.words.as_slice() else { return Err(incomplete_revocation()) };
         if keys.is_empty() {
             return Err(incomplete_revocation());
         }
-        let (key, range_end) = self.range(keys)?;
+        let (key, range_end) = self.reach.range(keys)?;
         Ok(pb::AuthRoleRevokePermissionRequest { role: text(role)?, key, range_end })
     }
 }
@@ -190,18 +213,18 @@ impl Role {
                 let answer = client.call(client.auth().role_list(request)).await?;
                 show(&client, &Answer::Roles(&answer))
             }
-            Self::GrantPermission(permit) => {
-                let (name, permission) = permit.grant()?;
+            Self::GrantPermission(grant) => {
+                let request = grant.request()?;
                 let client = Client::connect(settings).await?;
-                let done = format!("Role {name} updated").into_bytes();
-                let request = pb::AuthRoleGrantPermissionRequest { name, perm: Some(permission) };
+                let done = format!("Role {} updated", request.name);
                 let answer =
                     client.call(client.auth().role_grant_permission(client.bounded(request)?)).await?;
-                show(&client, &Answer::Done(&done, answer.header))
+                show(&client, &Answer::Done(done.as_bytes(), answer.header))
             }
-            Self::RevokePermission(permit) => {
-                let request = permit.revocation()?;
-                let done = revoked(permit.words.get(1).map_or(OsStr::new(""), OsString::as_os_str), &request);
+            Self::RevokePermission(revocation) => {
+                let request = revocation.request()?;
+                let key = revocation.words.get(1).map_or(OsStr::new(""), OsString::as_os_str);
+                let done = revoked(key, &request);
                 let client = Client::connect(settings).await?;
                 let answer =
                     client.call(client.auth().role_revoke_permission(client.bounded(request)?)).await?;
@@ -215,15 +238,20 @@ impl Role {
 mod tests {
     use super::*;
 
-    fn permit(words: &[&str], prefix: bool, from_key: bool) -> Permit {
-        Permit { words: words.iter().map(OsString::from).collect(), prefix, from_key }
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    fn granted(line: &[&str], prefix: bool, from_key: bool) -> Result<authpb::Permission, Failure> {
+        let grant = Grant { words: words(line), reach: Reach { prefix, from_key } };
+        Ok(grant.request()?.perm.unwrap())
     }
 
     /// A permission with another range than was meant opens keys that were to stay closed: the edges are the empty key, the
     /// prefix without an end, and the options that contradict each other.
     #[test]
     fn a_permission_has_the_range_that_was_meant() {
-        for (words, prefix, from_key, range) in [
+        for (line, prefix, from_key, range) in [
             (&["r", "read", "a"][..], false, false, Ok(("a", ""))),
             (&["r", "read", "a", "c"], false, false, Ok(("a", "c"))),
             (&["r", "read", "a"], true, false, Ok(("a", "b"))),
@@ -242,15 +270,15 @@ mod tests {
             (&["r"], false, false, Err("role grant command requires")),
             (&["r", "own", "a"], false, false, Err("invalid permission type: own")),
         ] {
-            match (permit(words, prefix, from_key).grant(), range) {
-                (Ok((_, got)), Ok((key, end))) => {
+            match (granted(line, prefix, from_key), range) {
+                (Ok(got), Ok((key, end))) => {
                     assert_eq!((got.key.as_ref(), got.range_end.as_ref()), (key.as_bytes(), end.as_bytes()));
                 }
                 (Err(failure), Err(said)) => {
                     assert_eq!(failure.code, 128);
-                    assert!(failure.message.contains(said), "{words:?}: {failure}");
+                    assert!(failure.message.contains(said), "{line:?}: {failure}");
                 }
-                (got, wanted) => panic!("{words:?}: {got:?}, and not {wanted:?}"),
+                (got, wanted) => panic!("{line:?}: {got:?}, and not {wanted:?}"),
             }
         }
     }
@@ -259,17 +287,20 @@ mod tests {
     #[test]
     fn kinds_of_permission_are_read_in_any_case() {
         for (word, kind) in [("read", Type::Read), ("Write", Type::Write), ("READWRITE", Type::Readwrite)] {
-            let (_, got) = permit(&["r", word, "a"], false, false).grant().unwrap();
-            assert_eq!(got.perm_type, kind as i32);
+            assert_eq!(granted(&["r", word, "a"], false, false).unwrap().perm_type, kind as i32);
         }
     }
 
     /// A revocation says what is gone, in etcdctl's words: an open end and a single key are told apart.
     #[test]
     fn a_revocation_says_what_is_gone() {
-        let said = |words: &[&str], prefix, from_key| {
-            let permit = permit(words, prefix, from_key);
-            String::from_utf8(revoked(&permit.words[1], &permit.revocation().unwrap())).unwrap()
+        let revocation = |line: &[&str], prefix, from_key| Revocation {
+            words: words(line),
+            reach: Reach { prefix, from_key },
+        };
+        let said = |line: &[&str], prefix, from_key| {
+            let revocation = revocation(line, prefix, from_key);
+            String::from_utf8(revoked(&revocation.words[1], &revocation.request().unwrap())).unwrap()
         };
         assert_eq!(said(&["r", "a"], false, false), "Permission of key a is revoked from role r");
         assert_eq!(said(&["r", "a"], true, false), "Permission of range [a, b) is revoked from role r");
@@ -277,6 +308,6 @@ mod tests {
             said(&["r", ""], true, false),
             "Permission of range [, <open ended> is revoked from role r"
         );
-        assert!(permit(&["r"], false, false).revocation().is_err());
+        assert!(revocation(&["r"], false, false).request().is_err());
     }
 }

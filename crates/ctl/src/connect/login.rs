@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use proto::etcdserverpb as pb;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tonic::Status;
@@ -43,11 +44,13 @@ const NOT_ENABLED: &str = "etcdserver: authentication is not enabled";
 pub(super) struct Login {
     credentials: Credentials,
     token: Mutex<Option<MetadataValue<Ascii>>>,
+    /// Whether the member said that access control is off, so that a user is nobody in particular.
+    is_off: AtomicBool,
 }
 
 impl Login {
     pub(super) fn new(credentials: Credentials) -> Self {
-        Self { credentials, token: Mutex::new(None) }
+        Self { credentials, token: Mutex::new(None), is_off: AtomicBool::new(false) }
     }
 
     fn token(&self) -> Option<MetadataValue<Ascii>> {
@@ -59,11 +62,11 @@ impl Login {
         self.token.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// The user that we logged in as, where we know it.
+    /// The user that we log in as, where that counts.
     pub(super) fn user(&self) -> Option<&str> {
         match &self.credentials {
-            Credentials::User(name, _) => Some(name),
-            Credentials::None | Credentials::Token(_) => None,
+            Credentials::User(name, _) if !self.is_off.load(Ordering::Relaxed) => Some(name),
+            _ => None,
         }
     }
 
@@ -84,6 +87,7 @@ impl Login {
                 }
             }
         };
+        self.is_off.store(text.is_none(), Ordering::Relaxed);
         let mut token: Option<MetadataValue<Ascii>> = text
             .map(|text| text.expose().parse())
             .transpose()

@@ -206,10 +206,9 @@ impl Client {
     /// Who the member takes us for: a login wins over a certificate.
     fn asking(&self) -> Asking {
         match (self.door.login.user(), self.dialer.shown_name()) {
-            (Some(name), _) if self.door.login.stands() => Asking::User(name.to_owned()),
+            (Some(name), _) => Asking::User(name.to_owned()),
             (None, _) if self.door.login.stands() => Asking::Token,
-            (_, Some(name)) => Asking::Certificate(name.to_owned()),
-            (Some(name), None) => Asking::User(name.to_owned()),
+            (None, Some(name)) => Asking::Certificate(name.to_owned()),
             (None, None) => Asking::Nobody,
         }
     }

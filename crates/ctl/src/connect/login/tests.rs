@@ -176,8 +176,10 @@ async fn the_second_refusal_is_the_answer() {
 async fn a_user_without_access_control_goes_on_without_a_token() {
     let member = Member::default();
     member.refused_logins.lock().unwrap().push_back(Status::failed_precondition(NOT_ENABLED));
-    ask(&As::Alice, vec![served(&member).await]).await.unwrap();
+    member.refusals.lock().unwrap().push_back(Status::permission_denied("etcdserver: permission denied"));
+    let failure = ask(&As::Alice, vec![served(&member).await]).await.unwrap_err();
     assert_eq!(member.heard(), ["login", "none"]);
+    assert!(failure.hint.as_deref().is_some_and(|hint| hint.starts_with("nobody is asking")), "{failure}");
 }
 
 /// A wrong password is wrong at every member: it is tried once, lest the account be locked or the log filled. A member that
@@ -190,6 +192,7 @@ async fn a_refused_login_is_not_tried_elsewhere_and_a_failed_one_is() {
     first.refused_logins.lock().unwrap().push_back(Status::invalid_argument(wrong));
     let failure = ask(&As::Alice, endpoints.clone()).await.unwrap_err();
     assert_eq!((failure.message.as_str(), failure.code), (wrong, 2));
+    assert!(failure.hint.as_deref().is_some_and(|hint| hint.contains("user passwd alice")), "{failure}");
     assert!(second.heard().is_empty() && !failure.to_string().contains("hush"));
 
     first.refused_logins.lock().unwrap().push_back(Status::unavailable("etcdserver: no leader"));
