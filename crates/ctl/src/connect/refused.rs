@@ -9,6 +9,9 @@ use crate::print::text::quote;
 /// etcd's words for a right that is missing.
 pub(super) const PERMISSION_DENIED: &str = "etcdserver: permission denied";
 
+/// etcd's words for an unknown user and for a wrong password alike.
+const LOGIN_FAILED: &str = "etcdserver: authentication failed, invalid user ID or password";
+
 /// Who the member takes us for, as far as we can know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asking {
@@ -67,7 +70,13 @@ fn login(words: &str, asking: &Asking) -> Option<String> {
         (INVALID_TOKEN | NOBODY, _) => {
             "access control is on: log in with --user <name>, or show a certificate with the name of a user".into()
         }
-        ("etcdserver: authentication failed, invalid user ID or password", Asking::User(name)) => format!(
+        // What stands behind the colon may be a password that was not meant as part of a name.
+        (LOGIN_FAILED, Asking::User(name)) if name.contains(':') => {
+            "all of --user is the name where --password or STRONGROOM_PASSWORD is given too: write the password \
+             in one place"
+                .into()
+        }
+        (LOGIN_FAILED, Asking::User(name)) => format!(
             "check name and password; an administrator sets a new one: strongroom user passwd {}",
             shown(name)
         ),
@@ -154,11 +163,8 @@ mod tests {
             (NOBODY, Asking::Nobody, "log in with --user"),
             (NOBODY, certificate(), "does not take \"my app\" from the certificate"),
             (OLD_REVISION, Asking::Nobody, "try again"),
-            (
-                "etcdserver: authentication failed, invalid user ID or password",
-                alice(),
-                "strongroom user passwd alice",
-            ),
+            (LOGIN_FAILED, alice(), "strongroom user passwd alice"),
+            (LOGIN_FAILED, Asking::User("alice:hush".into()), "write the password in one place"),
             (
                 "auth: authentication failed, password was given for no password user",
                 alice(),
@@ -174,6 +180,7 @@ mod tests {
             let failure = refused(words, &asking);
             assert_eq!((failure.message.as_str(), failure.code), (words, 1));
             assert!(failure.hint.as_deref().is_some_and(|text| text.contains(hint)), "{failure}");
+            assert!(!failure.to_string().contains("hush"), "{failure}");
         }
         assert_eq!(refused("etcdserver: corrupt cluster", &Asking::Nobody).hint, None);
     }
