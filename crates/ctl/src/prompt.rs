@@ -122,3 +122,21 @@ impl Drop for Hidden {
         let _ = tcsetattr(self.terminal, OptionalActions::Now, &self.before);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is typed must be the same password again at the next login, at ours and at etcdctl: spaces around it and a return do
+    /// not count, spaces inside do. (Reading itself is tried on a terminal, by `conformance/cli`.)
+    #[test]
+    fn a_line_is_a_password_without_the_spaces_around_it() {
+        for (line, password) in
+            [(&b"pw"[..], "pw"), (b" p w\t\r", "p w"), (b"", ""), ("\u{a0}ü ".as_bytes(), "ü")]
+        {
+            assert_eq!(text(line).unwrap().expose(), password);
+        }
+        let failure = text(b"hush\xff").unwrap_err();
+        assert!(failure.code == 128 && !failure.to_string().contains("hush"), "{failure}");
+    }
+}
