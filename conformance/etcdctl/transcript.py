@@ -7,11 +7,15 @@ counts, keys, values, error texts, exit codes.
 """
 
 import difflib
+import fcntl
 import os
+import pty
 import queue
 import re
+import select
 import signal
 import subprocess
+import termios
 import threading
 import time
 
@@ -164,8 +168,9 @@ class Session:
 
     def write(self, title, argv, code, out, err, more=None):
         binary = any(a == "protobuf" for a in argv) and code == 0
-        # Alarms and members are messages with identifiers in them.
-        messages = (1, 2) if argv[0] in ("alarm", "member") else (1,)
+        # Alarms and members are messages with identifiers in them, and permissions are messages too.
+        words = [a for a in argv if not a.startswith("-")]
+        messages = (1, 2) if words[:1] in (["alarm"], ["member"]) or words[:2] == ["role", "get"] else (1,)
         texts = [protobuf(out, messages) if binary else out.decode("utf-8", "replace"), err.decode("utf-8", "replace")]
         texts = [re.sub(r"127\.0\.0\.1:\d{4,5}", "127.0.0.1:<port>", t) for t in texts]
         self.steps.append({
@@ -182,6 +187,40 @@ class Session:
             code, out, err = "no end", late.stdout or b"", late.stderr or b""
         self.write(title or " ".join(argv[:3]), list(argv), code, out, err, more)
         return out.decode("utf-8", "replace")
+
+    def terminal(self, *argv, answers, title, within_seconds=8):
+        """One command at a terminal, where a person gives an answer to each question. Written down are what the terminal shows,
+        whether it showed what was typed, and whether it does so again afterwards."""
+        ours, its = pty.openpty()
+        process = subprocess.Popen([self.etcdctl, *argv], env=self.environment, stdin=its, stdout=its, stderr=its, cwd=self.directory,
+                                   start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        shows = lambda: bool(termios.tcgetattr(its)[3] & termios.ECHO)
+        shown, hidden, until = b"", True, time.monotonic() + within_seconds
+
+        def read():
+            while select.select([ours], [], [], 0.02)[0]:
+                yield os.read(ours, 4096)
+
+        for number, answer in enumerate(answers, 1):
+            while time.monotonic() < until and (shown.count(b": ") < number or shows()):
+                shown += b"".join(read())
+            hidden &= not shows()
+            os.write(ours, answer)
+        while process.poll() is None and time.monotonic() < until:
+            shown += b"".join(read())
+        if process.poll() is None:
+            process.kill()
+        code = process.wait()
+        shown += b"".join(read())
+        shown += f"<typed unseen: {hidden}, seen again: {shows()}>\n".encode()
+        os.close(ours)
+        os.close(its)
+        self.write(title, list(argv), code, shown.replace(b"\r\n", b"\n"), b"")
+
+    @staticmethod
+    def pause(seconds):
+        """Lets time go by, where that is what is tried."""
+        time.sleep(seconds)
 
     def quiet(self, *argv, stdin=b""):
         """Asks without writing it down: what is polled has no fixed number of steps."""

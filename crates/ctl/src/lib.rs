@@ -9,10 +9,13 @@
 
 mod command;
 mod connect;
+mod credentials;
 mod exit;
 mod options;
 mod print;
 mod profile;
+mod prompt;
+mod secret;
 mod settings;
 
 pub use command::Command;
@@ -22,6 +25,7 @@ pub use exit::{Code, Failure};
 pub use options::as_in_etcdctl;
 pub use print::{Format, Notation};
 pub use profile::{Error as ProfileError, Profile};
+pub use secret::Secret;
 pub use settings::Global;
 
 use settings::{Settings, Surroundings};

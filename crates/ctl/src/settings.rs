@@ -5,11 +5,13 @@
 
 use crate::connect::endpoint::Endpoint;
 use crate::connect::explain::{Material, Scene, Trouble, explain};
+use crate::credentials::Credentials;
 use crate::exit::Failure;
 use crate::options;
 use crate::print::text::{parse_duration, quote};
 use crate::print::{Format, Notation};
 use crate::profile::Profile;
+use crate::secret::Secret;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -40,15 +42,15 @@ pub struct Global {
     /// Key of that certificate
     #[arg(long, global = true, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// User and password, `name:password`
-    #[arg(long, global = true, value_name = "NAME")]
-    pub user: Option<String>,
-    /// Password, where --user has none
-    #[arg(long, global = true, value_name = "PASSWORD")]
-    pub password: Option<String>,
+    /// User to log in as, `name` or `name:password`; without a password it is asked for
+    #[arg(long, global = true, value_name = "NAME", allow_hyphen_values = true)]
+    pub user: Option<Secret>,
+    /// Password of --user; other users of the machine can see it here, but not in STRONGROOM_PASSWORD
+    #[arg(long, global = true, value_name = "PASSWORD", allow_hyphen_values = true)]
+    pub password: Option<Secret>,
     /// Token to show instead of a password
-    #[arg(long, global = true, value_name = "TOKEN")]
-    pub auth_jwt_token: Option<String>,
+    #[arg(long, global = true, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub auth_jwt_token: Option<Secret>,
     /// Output: simple, json, table, fields or protobuf [default: simple]
     #[arg(short = 'w', long, global = true, value_name = "FORM")]
     pub write_out: Option<String>,
@@ -82,24 +84,6 @@ pub struct Global {
     /// Say what is being done
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     pub debug: Option<bool>,
-}
-
-/// What a member asks of us besides a certificate.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    None,
-    Password { name: String, password: String },
-    Token(String),
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Password { .. } => "Password(***)",
-            Self::Token(_) => "Token(***)",
-        })
-    }
 }
 
 /// Whether a server has to prove who it is.
@@ -145,7 +129,7 @@ impl Surroundings<'_> {
         })
     }
 
-    fn text(&self, name: &str) -> Result<Option<String>, Failure> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Failure> {
         self.option(name)
             .map(|(full, value)| {
                 value.into_string().map_err(|_| Failure::arguments(format!("{full} is not UTF-8")))
@@ -179,7 +163,7 @@ impl Settings {
             pair,
             profile: path,
             profile_files,
-            credentials: credentials(global, around)?,
+            credentials: Credentials::resolve(global, around)?,
             verification: if flag(global.insecure_skip_tls_verify, around, "INSECURE_SKIP_TLS_VERIFY")? {
                 Verification::DangerouslySkipped
             } else {
@@ -293,30 +277,6 @@ fn endpoints(
         .collect()
 }
 
-fn credentials(global: &Global, around: &Surroundings<'_>) -> Result<Credentials, Failure> {
-    let either = |flag: &Option<String>, name: &str| match flag {
-        Some(value) => Ok(Some(value.clone())),
-        None => around.text(name),
-    };
-    let user = either(&global.user, "USER")?;
-    let password = either(&global.password, "PASSWORD")?;
-    let token = either(&global.auth_jwt_token, "AUTH_JWT_TOKEN")?;
-    match (user, password, token) {
-        (None, None, None) => Ok(Credentials::None),
-        (None, None, Some(token)) => Ok(Credentials::Token(token)),
-        (_, _, Some(_)) => Err(Failure::arguments("a token and a user cannot be given together")),
-        (None, Some(_), None) => Err(Failure::arguments("--password needs --user")),
-        (Some(name), Some(password), None) => Ok(Credentials::Password { name, password }),
-        (Some(user), None, None) => match user.split_once(':') {
-            Some((name, password)) => {
-                Ok(Credentials::Password { name: name.into(), password: password.into() })
-            }
-            None => Err(Failure::arguments("no password is given for --user")
-                .hinting("set STRONGROOM_PASSWORD, which other users of the machine cannot see")),
-        },
-    }
-}
-
 fn flag(given: Option<bool>, around: &Surroundings<'_>, name: &str) -> Result<bool, Failure> {
     if let Some(given) = given {
         return Ok(given);
@@ -410,7 +370,7 @@ mod tests {
             (Duration::from_secs(2), Duration::from_secs(5))
         );
         assert_eq!((settings.format, settings.notation), (Format::Simple, Notation::Plain));
-        assert_eq!(settings.credentials, Credentials::None);
+        assert!(matches!(settings.credentials, Credentials::None));
     }
 
     /// Half a certificate, an empty path, two credentials or nonsense in a variable is a mistake to name, not to guess about.
@@ -429,8 +389,6 @@ mod tests {
             (&none, vec![("ETCDCTL_COMMAND_TIMEOUT", "5")], "ETCDCTL_COMMAND_TIMEOUT: invalid duration"),
             (&none, vec![("ETCDCTL_HEX", "maybe")], "ETCDCTL_HEX is neither true nor false"),
             (&none, vec![("STRONGROOM_MAX_RECV_BYTES", "1M")], "STRONGROOM_MAX_RECV_BYTES is no number"),
-            (&none, vec![("ETCDCTL_USER", "me")], "no password"),
-            (&none, vec![("ETCDCTL_USER", "me:x"), ("ETCDCTL_AUTH_JWT_TOKEN", "t")], "together"),
         ] {
             let failure = resolve(global, &variables).unwrap_err();
             assert_eq!(failure.code, 128, "{failure}");
@@ -438,12 +396,5 @@ mod tests {
         }
         let failure = resolve(&none, &[("ETCDCTL_WRITE_OUT", "xml")]).unwrap_err();
         assert_eq!(failure.code, 4);
-    }
-
-    /// A password or token must never reach a debug line.
-    #[test]
-    fn credentials_print_as_stars() {
-        let settings = resolve(&Global::default(), &[("ETCDCTL_USER", "me:secret")]).unwrap();
-        assert!(!format!("{settings:?}").contains("secret"));
     }
 }

@@ -3,6 +3,7 @@
 //! A command checks its arguments before it connects, prints what the member answered, and knows nothing of transports.
 
 pub(crate) mod alarm;
+pub(crate) mod auth;
 pub(crate) mod compaction;
 pub(crate) mod completion;
 pub(crate) mod defrag;
@@ -18,8 +19,10 @@ pub(crate) mod member;
 pub(crate) mod move_leader;
 pub(crate) mod put;
 pub(crate) mod range;
+pub(crate) mod role;
 pub(crate) mod session;
 pub(crate) mod txn;
+pub(crate) mod user;
 pub(crate) mod verify;
 pub(crate) mod version;
 pub(crate) mod watch;
@@ -83,6 +86,15 @@ pub enum Command {
     /// Prepare or end a downgrade of the cluster
     #[command(subcommand)]
     Downgrade(downgrade::Downgrade),
+    /// Make, list and remove users, set their passwords, and grant roles
+    #[command(subcommand)]
+    User(user::User),
+    /// Make, list and remove roles, and say which keys they may read and write
+    #[command(subcommand)]
+    Role(role::Role),
+    /// Turn access control on or off
+    #[command(subcommand)]
+    Auth(auth::Auth),
     /// Check a data directory while no member runs on it: every sealed byte, and that nothing is missing or old
     Verify(verify::Verify),
     /// Print settings for etcdctl and other clients: eval "$(strongroom env)"
@@ -129,6 +141,9 @@ pub(crate) async fn run(command: Command, settings: Settings) -> Result<(), Fail
         Command::Elect(elect) => elect.run(&settings).await,
         Command::MoveLeader(leader) => leader.run(&settings).await,
         Command::Downgrade(downgrade) => downgrade.run(&settings).await,
+        Command::User(user) => user.run(&settings).await,
+        Command::Role(role) => role.run(&settings).await,
+        Command::Auth(auth) => auth.run(&settings).await,
         Command::Env(env) => env.run(&settings),
         Command::Completion(_) | Command::Verify(_) | Command::Version => Ok(()),
     }

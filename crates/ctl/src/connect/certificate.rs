@@ -8,6 +8,8 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 pub struct Certificate {
     /// Who it is for.
     pub subject: String,
+    /// The common name in that: whom a member takes its holder for. Empty where there is none.
+    pub common_name: String,
     /// Who issued it.
     pub issuer: String,
     /// The names and addresses it is valid for.
@@ -26,6 +28,13 @@ impl Certificate {
         let names = certificate.subject_alternative_name().ok().flatten();
         Some(Self {
             subject: certificate.subject().to_string(),
+            common_name: certificate
+                .subject()
+                .iter_common_name()
+                .next()
+                .and_then(|name| name.as_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
             issuer: certificate.issuer().to_string(),
             names: names
                 .map(|names| names.value.general_names.iter().filter_map(name).collect())

@@ -54,9 +54,10 @@ impl Dialer {
         Ok(Self { endpoint, trust, limit: settings.dial_timeout })
     }
 
-    /// Whether no certificate of ours says who asks.
-    pub(super) fn shows_nobody(&self) -> bool {
-        self.trust.as_ref().is_none_or(|trust| trust.ours.is_none())
+    /// The name that our certificate says; `None` where we show none, or one without.
+    pub(super) fn shown_name(&self) -> Option<&str> {
+        let ours = self.trust.as_ref()?.ours.as_ref()?;
+        (!ours.common_name.is_empty()).then_some(ours.common_name.as_str())
     }
 
     fn showed(&self) -> Showed {

@@ -470,6 +470,7 @@ mod tests {
     fn scene() -> Scene {
         let certificate = |subject: &str| Certificate {
             subject: subject.into(),
+            common_name: subject.into(),
             issuer: "made CA".into(),
             names: vec!["localhost".into(), "127.0.0.1".into()],
             not_before: 1_000_000_000,

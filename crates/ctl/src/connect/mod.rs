@@ -1,12 +1,14 @@
 //! The way to a member: endpoints, certificates, the connection, and words for what stands in the way.
 //!
-//! A [`Client`] is one HTTP/2 channel to the first endpoint that can be reached. Its owner is the command. Failures are
-//! explained from what the transport saw (`stream`), not from what HTTP/2 made of it.
+//! A [`Client`] is one HTTP/2 channel to the first endpoint that can be reached, and a login there (`login`). Its owner is the
+//! command. Failures are explained from what the transport saw (`stream`), not from what HTTP/2 made of it.
 
 pub(crate) mod certificate;
 mod dial;
 pub(crate) mod endpoint;
 pub(crate) mod explain;
+mod login;
+pub(crate) mod refused;
 mod stream;
 mod tls;
 mod told;
@@ -16,19 +18,21 @@ pub(crate) mod tests;
 
 use crate::exit::{Code, Failure};
 use crate::print::Printer;
-use crate::settings::{Credentials, Settings, Verification};
+use crate::settings::{Settings, Verification};
 use dial::Dialer;
 use endpoint::{Endpoint, Scheme};
 use explain::{Scene, Stage, Trouble, explain};
 use hyper_util::rt::TokioIo;
+use login::{Door, Login};
 use proto::etcdserverpb as pb;
+use refused::{Asking, refused};
 use std::error::Error as _;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stream::{Observed, Record};
 use told::told;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Uri};
 use tonic::{Code as Status, Request, Response};
 
@@ -37,23 +41,28 @@ use tonic::{Code as Status, Request, Response};
 pub(crate) struct Client {
     pub(crate) settings: Arc<Settings>,
     pub(crate) printer: Printer,
-    channel: Channel,
+    door: Door,
     dialer: Dialer,
     record: Arc<Record>,
-    token: Option<MetadataValue<Ascii>>,
 }
 
 impl Client {
-    /// Connects to the first endpoint that can be reached.
+    /// Connects to the first endpoint that can be reached, and logs in.
     ///
     /// # Errors
-    /// None can; the explanation is that of the last one.
+    /// None can, and the explanation is that of the last one; or one of them refuses the login, as the others would.
     pub(crate) async fn connect(settings: &Arc<Settings>) -> Result<Self, Failure> {
+        settings.credentials.prepare()?;
         let mut failure = Failure::error("no endpoints");
         for endpoint in &settings.endpoints {
-            match Self::connect_to(settings, endpoint).await {
+            let reached = match Self::reach(settings, endpoint).await {
+                Ok(client) => client.log_in().await.map(|()| client),
+                Err(failure) => Err(Fault::Here(failure)),
+            };
+            match reached {
                 Ok(client) => return Ok(client),
-                Err(next) => {
+                Err(Fault::Everywhere(failure)) => return Err(failure),
+                Err(Fault::Here(next)) => {
                     if settings.chatty {
                         eprintln!("{}: {}", endpoint.written, next.message);
                     }
@@ -64,8 +73,17 @@ impl Client {
         Err(failure)
     }
 
-    /// Connects to this endpoint and no other.
+    /// Connects to this endpoint and no other, and logs in.
     pub(crate) async fn connect_to(settings: &Arc<Settings>, endpoint: &Endpoint) -> Result<Self, Failure> {
+        settings.credentials.prepare()?;
+        let client = Self::reach(settings, endpoint).await?;
+        match client.log_in().await {
+            Ok(()) => Ok(client),
+            Err(Fault::Here(failure) | Fault::Everywhere(failure)) => Err(failure),
+        }
+    }
+
+    async fn reach(settings: &Arc<Settings>, endpoint: &Endpoint) -> Result<Self, Failure> {
         warn(settings, endpoint);
         let fail = |trouble: &Trouble, dialer: Option<&Dialer>| {
             Failure::connection(explain(trouble, &scene(settings, endpoint, dialer)))
@@ -76,40 +94,37 @@ impl Client {
         let channel = channel(settings, &dialer, &record, first)
             .map_err(|reason| fail(&Trouble::Endpoint(reason), Some(&dialer)))?;
         let printer = Printer { format: settings.format, notation: settings.notation, ..Printer::default() };
-        let mut client =
-            Self { settings: Arc::clone(settings), printer, channel, dialer, record, token: None };
-        client.token = client.authenticate().await?;
-        Ok(client)
+        let door = Door { channel, login: Arc::new(Login::new(settings.credentials.clone())) };
+        Ok(Self { settings: Arc::clone(settings), printer, door, dialer, record })
     }
 
-    async fn authenticate(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
-        let token = match &self.settings.credentials {
-            Credentials::None => return Ok(None),
-            Credentials::Token(token) => token.clone(),
-            Credentials::Password { name, password } => {
-                let request = pb::AuthenticateRequest { name: name.clone(), password: password.clone() };
-                let mut auth = pb::auth_client::AuthClient::new(self.channel.clone());
-                match self.call(auth.authenticate(request)).await {
-                    Ok(answer) => answer.token,
-                    Err(failure) if failure.message == "etcdserver: authentication is not enabled" => {
-                        return Ok(None);
-                    }
-                    Err(failure) => return Err(failure),
-                }
-            }
+    /// Logs in, with etcdctl's exit code where the member refuses that.
+    async fn log_in(&self) -> Result<(), Fault> {
+        let mut is_answer = false;
+        let begun = async {
+            let begun = self.door.login.begin(&self.door.channel).await;
+            is_answer = begun.as_ref().is_err_and(|status| {
+                matches!(
+                    status.code(),
+                    Status::InvalidArgument | Status::Unauthenticated | Status::PermissionDenied
+                ) || !self.is_lost(status) && status.code() == Status::Unknown
+            });
+            begun.map(Response::new)
         };
-        MetadataValue::try_from(token)
-            .map(Some)
-            .map_err(|_| Failure::arguments("the token holds unprintable characters"))
+        self.call(begun).await.map_err(|failure| {
+            let failure = failure.over_connection();
+            if is_answer { Fault::Everywhere(failure) } else { Fault::Here(failure) }
+        })
     }
 
-    /// A request with our token.
+    /// Whether a request refused with these words may pass after a new login, as that of a stream's watch.
+    pub(crate) fn is_login_over(&self, words: &str) -> bool {
+        self.door.login.is_over(words)
+    }
+
+    /// A request; who asks is added on the way (`login`).
     pub(crate) fn request<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(token) = &self.token {
-            request.metadata_mut().insert("token", token.clone());
-        }
-        request
+        Request::new(message)
     }
 
     /// A request with bytes of the user's, which may be more than our own limit.
@@ -180,11 +195,27 @@ impl Client {
         if let Some(trouble) = told(status) {
             return self.explained(&trouble);
         }
-        if self.token.is_none() && self.dialer.shows_nobody() && status.message() == PERMISSION_DENIED {
-            return Failure::error(PERMISSION_DENIED)
-                .hinting("nobody is asking: show a certificate (--cert, --key) to a member that serves TLS");
+        refused(status.message(), &self.asking())
+    }
+
+    /// What to do about a refusal in these words.
+    pub(crate) fn hint(&self, words: &str) -> Option<String> {
+        refused(words, &self.asking()).hint
+    }
+
+    /// Who the member takes us for: a login wins over a certificate.
+    fn asking(&self) -> Asking {
+        match (self.door.login.user(), self.dialer.shown_name()) {
+            (Some(name), _) => Asking::User(name.to_owned()),
+            (None, _) if self.door.login.stands() => Asking::Token,
+            (None, Some(name)) => Asking::Certificate(name.to_owned()),
+            (None, None) => Asking::Nobody,
         }
-        refused(status)
+    }
+
+    /// The name that our certificate shows.
+    pub(crate) fn shown_name(&self) -> Option<&str> {
+        self.dialer.shown_name()
     }
 
     /// Whether the status is the transport's and not the server's.
@@ -214,8 +245,8 @@ macro_rules! services {
         impl Client {
             $(
                 $(#[$doc])*
-                pub(crate) fn $name(&self) -> pb::$module::$client<Channel> {
-                    pb::$module::$client::new(self.channel.clone())
+                pub(crate) fn $name(&self) -> pb::$module::$client<Door> {
+                    pb::$module::$client::new(self.door.clone())
                         .max_decoding_message_size(self.settings.receive_bytes_max)
                         .max_encoding_message_size(self.settings.request_bytes_max)
                 }
@@ -235,40 +266,14 @@ services! {
     cluster: cluster_client::ClusterClient,
     /// One member's state.
     maintenance: maintenance_client::MaintenanceClient,
+    /// Users and roles.
+    auth: auth_client::AuthClient,
 }
 
-/// etcd's words for a right that is missing.
-const PERMISSION_DENIED: &str = "etcdserver: permission denied";
-
-/// The server's own words, with a hint where etcd's words need one.
-fn refused(status: &tonic::Status) -> Failure {
-    let failure = Failure::error(status.message());
-    let hint = match status.message() {
-        PERMISSION_DENIED => "this identity lacks the right to that key range; an administrator can grant it",
-        "etcdserver: mvcc: database space exceeded" => {
-            "free space: compact and delete, then strongroom alarm disarm; or raise the quota"
-        }
-        "etcdserver: requested lease not found" => {
-            "lease identifiers are hexadecimal; see strongroom lease list"
-        }
-        "etcdserver: mvcc: required revision has been compacted" => {
-            "that part of the history is gone; ask without --rev, or for a newer revision"
-        }
-        "etcdserver: mvcc: required revision is a future revision" => {
-            "see the present revision: strongroom get x -w fields"
-        }
-        "etcdserver: no leader" => {
-            "the cluster has lost its majority: look at strongroom endpoint status --cluster"
-        }
-        "etcdserver: request is too large" => {
-            "the server limits requests; split it, or raise --max-request-bytes there"
-        }
-        "etcdserver: user name is empty" | "etcdserver: invalid auth token" => {
-            "log in with --user, or show a client certificate"
-        }
-        _ => return failure,
-    };
-    failure.hinting(hint)
+/// Why there is no client: something about this member, or something that any of them will say.
+enum Fault {
+    Here(Failure),
+    Everywhere(Failure),
 }
 
 fn scene(settings: &Settings, endpoint: &Endpoint, dialer: Option<&Dialer>) -> Scene {

@@ -406,6 +406,16 @@ async fn refusals_keep_the_servers_words() {
     assert!(failure.hint.is_some());
 }
 
+/// With several certificates at hand, the first question about a refusal is whose it was: the name in the certificate is said.
+#[tokio::test]
+async fn a_refusal_names_whom_the_certificate_names() {
+    let authority = Authority::new("made CA");
+    let address = tls_member(authority.issue(LOCAL, Validity::Now), Some(&authority)).await;
+    let files = Files::new(https(address)).trusting(&authority).showing(&authority.issue(&[], Validity::Now));
+    let hint = get_with(&files.global, "forbidden").await.unwrap_err().hint.unwrap();
+    assert!(hint.starts_with("this is \"rcgen self signed cert\", by the name in its certificate"), "{hint}");
+}
+
 /// Unix sockets need no port and no certificate.
 #[tokio::test]
 async fn unix_sockets_are_endpoints() {

@@ -5,7 +5,7 @@
 use super::text::quote;
 use super::{alarm_name, event_name};
 use crate::command::endpoint::{Hash, Health, State};
-use proto::{etcdserverpb as pb, mvccpb};
+use proto::{authpb, etcdserverpb as pb, mvccpb};
 use std::fmt::{Display, Write};
 
 /// How identifiers are written.
@@ -220,4 +220,30 @@ impl Fields {
             self.blank();
         }
     }
+
+    pub(super) fn role(&mut self, answer: &pb::AuthRoleGetResponse) {
+        self.header(answer.header.as_ref());
+        for permission in &answer.perm {
+            // With two spaces, as etcdctl writes this one.
+            self.field("PermType", format_args!(" {}", permission_name(permission.perm_type)));
+            self.text("Key", &permission.key);
+            self.text("RangeEnd", &permission.range_end);
+        }
+    }
+
+    pub(super) fn roles(&mut self, answer: &pb::AuthRoleListResponse) {
+        self.header(answer.header.as_ref());
+        self.out.push_str("\"Roles\" :");
+        for role in &answer.roles {
+            self.out.push(' ');
+            self.out.push_str(&quote(role.as_bytes()));
+        }
+        self.blank();
+    }
+}
+
+/// The name of a kind of permission, or its number where we do not know it.
+fn permission_name(kind: i32) -> String {
+    authpb::permission::Type::try_from(kind)
+        .map_or_else(|_| kind.to_string(), |known| known.as_str_name().to_owned())
 }

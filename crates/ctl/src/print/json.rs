@@ -362,6 +362,45 @@ pub(super) fn hash(list: &[Hash]) -> String {
     array_or_null(&rows)
 }
 
+/// An answer that is its header alone.
+pub(super) fn headed_alone(header: Option<&pb::ResponseHeader>) -> String {
+    headed(header).finish()
+}
+
+fn strings(values: &[String]) -> Vec<String> {
+    values.iter().map(|value| string(value)).collect()
+}
+
+pub(super) fn user(answer: &pb::AuthUserGetResponse) -> String {
+    headed(answer.header.as_ref()).list("roles", strings(&answer.roles)).finish()
+}
+
+pub(super) fn users(answer: &pb::AuthUserListResponse) -> String {
+    headed(answer.header.as_ref()).list("users", strings(&answer.users)).finish()
+}
+
+pub(super) fn roles(answer: &pb::AuthRoleListResponse) -> String {
+    headed(answer.header.as_ref()).list("roles", strings(&answer.roles)).finish()
+}
+
+pub(super) fn role(answer: &pb::AuthRoleGetResponse) -> String {
+    let permissions = answer.perm.iter().map(|permission| {
+        Object::new()
+            .number("permType", permission.perm_type)
+            .bytes("key", &permission.key)
+            .bytes("range_end", &permission.range_end)
+            .finish()
+    });
+    headed(answer.header.as_ref()).list("perm", permissions.collect()).finish()
+}
+
+pub(super) fn auth_status(answer: &pb::AuthStatusResponse) -> String {
+    headed(answer.header.as_ref())
+        .flag("enabled", answer.enabled)
+        .number("authRevision", answer.auth_revision)
+        .finish()
+}
+
 fn array_or_null(rows: &[String]) -> String {
     if rows.is_empty() { "null".into() } else { array(rows) }
 }

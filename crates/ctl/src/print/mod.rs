@@ -108,6 +108,13 @@ pub(crate) enum Answer<'a> {
     Health(&'a [Health]),
     Status(&'a [State]),
     Hash(&'a [Hash]),
+    /// A sentence about what was done, with an answer that is a header alone.
+    Done(&'a [u8], Option<pb::ResponseHeader>),
+    User(&'a str, &'a pb::AuthUserGetResponse),
+    Users(&'a pb::AuthUserListResponse),
+    Role(&'a str, &'a pb::AuthRoleGetResponse),
+    Roles(&'a pb::AuthRoleListResponse),
+    AuthStatus(&'a pb::AuthStatusResponse),
 }
 
 /// Turns answers into output.
@@ -131,8 +138,13 @@ impl Printer {
     }
 
     fn unsupported(&self) -> Failure {
-        Failure::feature(format!("{} not supported as output format", self.format.name()))
-            .hinting("for this answer use -w simple, json or fields; tables exist for members and endpoints")
+        Failure::feature(format!("{} not supported as output format", self.format.name())).hinting(
+            if self.format == Format::Fields {
+                "for this answer use -w simple or json"
+            } else {
+                "for this answer use -w simple, json or fields; tables exist for members and endpoints"
+            },
+        )
     }
 
     fn simple(&self, answer: &Answer<'_>) -> Vec<u8> {
@@ -186,6 +198,23 @@ impl Printer {
             }
             Answer::Status(list) => return table::status(list).lines().into_bytes(),
             Answer::Hash(list) => return table::hash(list).lines().into_bytes(),
+            Answer::Done(sentence, _) => out.sentence(sentence),
+            Answer::User(name, a) => {
+                out.line(&format!("User: {name}"));
+                out.line(
+                    &std::iter::once("Roles:")
+                        .chain(a.roles.iter().map(String::as_str))
+                        .collect::<Vec<_>>()
+                        .join(" "),
+                );
+            }
+            Answer::Users(a) => a.users.iter().for_each(|user| out.line(user)),
+            Answer::Role(name, a) => out.role(name, a),
+            Answer::Roles(a) => a.roles.iter().for_each(|role| out.line(role)),
+            Answer::AuthStatus(a) => {
+                out.line(&format!("Authentication Status: {}", a.enabled));
+                out.line(&format!("AuthRevision: {}", a.auth_revision));
+            }
         }
         out.finish()
     }
@@ -214,6 +243,12 @@ impl Printer {
             Answer::Health(list) => json::health(list),
             Answer::Status(list) => json::status(list),
             Answer::Hash(list) => json::hash(list),
+            Answer::Done(_, header) => json::headed_alone(header.as_ref()),
+            Answer::User(_, a) => json::user(a),
+            Answer::Users(a) => json::users(a),
+            Answer::Role(_, a) => json::role(a),
+            Answer::Roles(a) => json::roles(a),
+            Answer::AuthStatus(a) => json::auth_status(a),
         }
     }
 
@@ -236,7 +271,13 @@ impl Printer {
             Answer::Health(list) => out.health(list),
             Answer::Status(list) => out.status(list),
             Answer::Hash(list) => out.hash(list),
-            Answer::MemberAdd(_)
+            Answer::Done(_, header) => out.header(header.as_ref()),
+            Answer::Role(_, a) => out.role(a),
+            Answer::Roles(a) => out.roles(a),
+            Answer::User(..)
+            | Answer::Users(_)
+            | Answer::AuthStatus(_)
+            | Answer::MemberAdd(_)
             | Answer::MemberRemove(..)
             | Answer::MemberUpdate(..)
             | Answer::MemberPromote(..)
@@ -285,6 +326,13 @@ impl Printer {
             Answer::Alarm(a) => a.encode_to_vec(),
             Answer::MoveLeader(_, _, a) => a.encode_to_vec(),
             Answer::Downgrade(_, a) => a.encode_to_vec(),
+            // The header is the first field of each of these answers.
+            Answer::Done(_, header) => pb::AuthUserAddResponse { header: *header }.encode_to_vec(),
+            Answer::User(_, a) => a.encode_to_vec(),
+            Answer::Users(a) => a.encode_to_vec(),
+            Answer::Role(_, a) => a.encode_to_vec(),
+            Answer::Roles(a) => a.encode_to_vec(),
+            Answer::AuthStatus(a) => a.encode_to_vec(),
             Answer::Revoke(..) | Answer::Health(_) | Answer::Status(_) | Answer::Hash(_) => {
                 return Err(self.unsupported());
             }

@@ -2,7 +2,14 @@
 
 use super::text::hex_escaped;
 use super::{alarm_name, event_name};
+use crate::command::range::prefix_end;
+use bytes::Bytes;
+use proto::authpb::Permission;
+use proto::authpb::permission::Type;
 use proto::{etcdserverpb as pb, mvccpb};
+
+/// The end of a range that has none.
+const NO_END: &[u8] = b"\0";
 
 /// How keys and values are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,7 +43,12 @@ impl Simple {
     }
 
     pub(super) fn line(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+        self.sentence(text.as_bytes());
+    }
+
+    /// A line with a key in it, which is no text.
+    pub(super) fn sentence(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
         self.out.push(b'\n');
     }
 
@@ -126,5 +138,39 @@ impl Simple {
         for alarm in &answer.alarms {
             self.line(&format!("memberID:{} alarm:{}", alarm.member_id, alarm_name(alarm.alarm)));
         }
+    }
+
+    /// What a role may read, and what it may write, a range a line.
+    pub(super) fn role(&mut self, name: &str, answer: &pb::AuthRoleGetResponse) {
+        self.line(&format!("Role {name}"));
+        // The role of administrators, as servers before etcd 3.4 show it: without a permission of its own.
+        let root =
+            [Permission { perm_type: Type::Readwrite.into(), key: Bytes::new(), range_end: NO_END.into() }];
+        let permissions =
+            if name == "root" && answer.perm.is_empty() { &root[..] } else { answer.perm.as_slice() };
+        for (title, kind) in [("KV Read:", Type::Read), ("KV Write:", Type::Write)] {
+            self.line(title);
+            for permission in permissions {
+                if permission.perm_type == i32::from(kind)
+                    || permission.perm_type == i32::from(Type::Readwrite)
+                {
+                    self.permission(permission);
+                }
+            }
+        }
+    }
+
+    fn permission(&mut self, permission: &Permission) {
+        let (key, end) = (permission.key.as_ref(), permission.range_end.as_ref());
+        let parts: &[&[u8]] = match end {
+            b"" => &[b"\t", key],
+            NO_END => &[b"\t[", key, b", <open ended>"],
+            end => &[b"\t[", key, b", ", end, b")"],
+        };
+        self.out.extend_from_slice(&parts.concat());
+        if !end.is_empty() && !key.is_empty() && prefix_end(key) == end {
+            self.out.extend_from_slice(&[b" (prefix ", key, b")"].concat());
+        }
+        self.out.push(b'\n');
     }
 }

@@ -253,6 +253,41 @@ fn answers_about_endpoints_print_as_etcdctls() {
     }
 }
 
+/// Who may do what is read by people and cut apart by scripts: every form of it must be etcdctl's, open ends and bytes that are no
+/// text among it.
+#[test]
+fn answers_about_users_and_roles_print_as_etcdctls() {
+    check(&["role-get", "role-get-hex", "role-get-none"], |a| Answer::Role("r", a));
+    check(&["role-get-root"], |a| Answer::Role("root", a));
+    check(&["role-list"], |a| Answer::Roles(a));
+    check(&["user-get", "user-get-none"], |a| Answer::User("al", a));
+    check(&["user-list"], |a| Answer::Users(a));
+    check(&["auth-status", "auth-status-on"], |a| Answer::AuthStatus(a));
+    for (name, sentence) in [
+        ("user-add-other", &b"User al created"[..]),
+        ("role-add", b"Role r created"),
+        ("role-grant-prefix", b"Role r updated"),
+        ("user-grant", b"Role r is granted to user al"),
+        ("user-revoke", b"Role r is revoked from user al"),
+        ("role-revoke-key", b"Permission of key k is revoked from role r"),
+        ("role-revoke-range", b"Permission of range [a, z) is revoked from role r"),
+        ("role-delete", b"Role r deleted"),
+        ("user-delete", b"User al deleted"),
+    ] {
+        check::<pb::AuthUserAddResponse>(&[name], |a| Answer::Done(sentence, a.header));
+    }
+}
+
+/// A server from before etcd 3.4 shows the role of administrators without permissions; it may do everything all the same.
+#[test]
+fn the_role_root_is_shown_with_all_keys() {
+    let answer = pb::AuthRoleGetResponse::default();
+    let all = Printer::default().render(&Answer::Role("root", &answer)).unwrap();
+    assert_eq!(all, b"Role root\nKV Read:\n\t[, <open ended>\nKV Write:\n\t[, <open ended>\n");
+    let none = Printer::default().render(&Answer::Role("r", &answer)).unwrap();
+    assert_eq!(none, b"Role r\nKV Read:\nKV Write:\n");
+}
+
 /// Health is measured, so each form was recorded with its own time.
 #[test]
 fn health_prints_as_etcdctls() {
@@ -310,7 +345,23 @@ fn argument_mistakes_have_etcdctls_words_and_codes() {
         assert_eq!(format!("Error: {}\n", failure.message), expected["err"].as_str().unwrap(), "{name}");
         checked += 1;
     }
-    assert!(checked >= 10, "{checked}");
+    assert!(checked >= 30, "{checked}");
+}
+
+/// A mistyped option is repeated to whoever typed it; the password behind it must not be, since messages end in logs.
+#[test]
+fn a_mistyped_option_does_not_repeat_a_password() {
+    for line in [
+        "user add al --new-user-pasword=hush",
+        "user passwd al --pasword=hush",
+        "--pasword=hush get a",
+        "--user=al:hush get a --limit=x",
+        "user list --pass=hush",
+        "--auth-jwt-tokn=hush get a",
+    ] {
+        let error = read(std::iter::once("strongroom").chain(line.split(' '))).unwrap_err();
+        assert!(!error.to_string().contains("hush"), "{line}: {error}");
+    }
 }
 
 /// The command line is data: clap checks that names, aliases and values do not collide only when asked.
@@ -329,6 +380,12 @@ fn the_command_line_is_consistent() {
         "watch a b --rev 3 -- echo x",
         "endpoint health --cluster=true",
         "get a --prefix=false --rev 0x10 --rev=1 --hex=1",
+        "user add al --interactive=false --new-user-password -x",
+        "user add al --interactive --no-password",
+        "--user al --password -x user get al --detail",
+        "role grant-permission r readwrite a --prefix",
+        "role grant-permission r read a b",
+        "auth enable",
     ] {
         let words = std::iter::once("strongroom").chain(line.split(' '));
         assert!(read(words).is_ok(), "{line}");

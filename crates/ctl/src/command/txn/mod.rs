@@ -35,6 +35,8 @@ impl Txn {
             let client = Client::connect(settings).await?;
             (client, read(&mut std::io::stdin().lock(), say)?)
         } else {
+            // The password stands before the transaction, as etcdctl reads them.
+            settings.credentials.prepare()?;
             let request = read(&mut std::io::stdin().lock(), |_| Ok(()))?;
             (Client::connect(settings).await?, request)
         };

@@ -96,9 +96,16 @@ pub(crate) fn ended(answer: &pb::WatchResponse) -> &str {
     }
 }
 
+/// The reason in the member's own words, without the frame that etcd's library puts around them.
+fn unframed(reason: &str) -> &str {
+    reason.split_once(" desc = ").map_or(reason, |(_, words)| words)
+}
+
 /// The watches of this program on their stream.
 struct Watching {
     client: Client,
+    /// Whether the login is new, and no watch was let in with it yet: it is not renewed twice in a row.
+    renewed: bool,
     requests: Option<mpsc::Sender<pb::WatchRequest>>,
     answers: Option<Streaming<pb::WatchResponse>>,
     /// Asked for and not yet answered, in order.
@@ -109,7 +116,8 @@ struct Watching {
 
 impl Watching {
     fn new(client: Client) -> Self {
-        Self { client, requests: None, answers: None, pending: VecDeque::new(), standing: BTreeMap::new() }
+        let (pending, standing) = (VecDeque::new(), BTreeMap::new());
+        Self { client, renewed: false, requests: None, answers: None, pending, standing }
     }
 
     fn is_idle(&self) -> bool {
@@ -185,10 +193,18 @@ impl Watching {
         if answer.created
             && let Some(wanted) = self.pending.pop_front()
         {
-            if answer.canceled {
-                self.show(&answer)?;
-                return Ok(());
+            let is_login_over = self.client.is_login_over(unframed(&answer.cancel_reason));
+            if answer.canceled && is_login_over && !self.renewed {
+                // A stream keeps the login that it was opened with.
+                self.pending.push_front(wanted);
+                self.client = Client::connect(&self.client.settings).await?;
+                self.renewed = true;
+                return self.open().await;
             }
+            if answer.canceled {
+                return self.show(&answer);
+            }
+            self.renewed = false;
             self.standing.insert(answer.watch_id, wanted);
             return Ok(());
         }
@@ -227,6 +243,9 @@ impl Watching {
     fn show(&self, answer: &pb::WatchResponse) -> Result<(), Failure> {
         if answer.canceled {
             eprintln!("watch was canceled ({})", ended(answer));
+            if let Some(hint) = self.client.hint(unframed(ended(answer))) {
+                eprintln!("  next:   {hint}");
+            }
         }
         let revision = answer.header.map_or(0, |header| header.revision);
         let calm = answer.events.is_empty() && !answer.canceled && answer.compact_revision == 0;

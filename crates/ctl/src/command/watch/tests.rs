@@ -9,6 +9,7 @@ use proto::etcdserverpb as pb;
 use proto::etcdserverpb::watch_request::RequestUnion;
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
@@ -100,9 +101,12 @@ fn the_end_of_a_watch_has_a_reason() {
     assert!(super::ended(&answer(0, "")).ends_with("is a future revision"));
 }
 
-/// A member that tells what it is asked to watch, and answers each watch with one event at revision 7 under a number of
-/// its own.
-struct Reporter(mpsc::Sender<pb::WatchCreateRequest>);
+/// A member that tells what it is asked to watch, refuses so many watches as if roles had just changed, and answers each other
+/// with one event at revision 7 under a number of its own.
+struct Reporter {
+    reports: mpsc::Sender<pb::WatchCreateRequest>,
+    refusals: Arc<AtomicUsize>,
+}
 
 #[tonic::async_trait]
 impl pb::watch_server::Watch for Reporter {
@@ -113,7 +117,7 @@ impl pb::watch_server::Watch for Reporter {
         request: tonic::Request<tonic::Streaming<pb::WatchRequest>>,
     ) -> Result<tonic::Response<Self::WatchStream>, tonic::Status> {
         let (answers, receiver) = mpsc::channel(8);
-        let reports = self.0.clone();
+        let (reports, refusals) = (self.reports.clone(), Arc::clone(&self.refusals));
         let mut requests = request.into_inner();
         tokio::spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
@@ -129,6 +133,19 @@ impl pb::watch_server::Watch for Reporter {
                 let event = proto::mvccpb::Event { kv: Some(kv), ..Default::default() };
                 let events = pb::WatchResponse { created: false, events: vec![event], ..created.clone() };
                 let _ = reports.send(create).await;
+                let refuse = |left: usize| left.checked_sub(1);
+                if refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, refuse).is_ok() {
+                    let reason =
+                        "rpc error: code = InvalidArgument desc = etcdserver: revision of auth store is old";
+                    let refused = pb::WatchResponse {
+                        canceled: true,
+                        cancel_reason: reason.into(),
+                        watch_id: -1,
+                        ..created
+                    };
+                    let _ = answers.send(Ok(refused)).await;
+                    continue;
+                }
                 for answer in [created, events] {
                     let _ = answers.send(Ok(answer)).await;
                 }
@@ -138,12 +155,11 @@ impl pb::watch_server::Watch for Reporter {
     }
 }
 
-/// A lost connection must neither lose an event nor show one twice: the watch is asked for again from the revision behind
-/// the last one shown, with all its options.
-#[tokio::test]
-async fn a_watch_goes_on_behind_the_last_event() {
-    let (reports, mut asked) = mpsc::channel(8);
-    let routes = Routes::new(pb::watch_server::WatchServer::new(Reporter(reports)));
+/// Watching `k` at a member that refuses so many watches, and what it is asked.
+async fn watching(refusals: usize) -> (Watching, mpsc::Receiver<pb::WatchCreateRequest>) {
+    let (reports, asked) = mpsc::channel(8);
+    let reporter = Reporter { reports, refusals: Arc::new(AtomicUsize::new(refusals)) };
+    let routes = Routes::new(pb::watch_server::WatchServer::new(reporter));
     let address = crate::connect::tests::clear_server(routes).await;
     let global = Global { endpoints: vec![address.to_string()], ..Global::default() };
     let settings = Arc::new(Settings::resolve(&global, &Surroundings { variable: &|_| None }).unwrap());
@@ -151,6 +167,30 @@ async fn a_watch_goes_on_behind_the_last_event() {
     let options = Options { prev_kv: true, ..Options::default() };
     watching.pending.push_back(wanted(&words("k"), &[], false, &options, &Variables::default()).unwrap());
     watching.open().await.unwrap();
+    (watching, asked)
+}
+
+/// A watch that is refused because its stream's login is over is asked for once more on a new stream, and not for ever.
+#[tokio::test]
+async fn a_watch_refused_for_its_login_is_asked_for_once_more() {
+    let (mut once, mut asked) = watching(1).await;
+    once.step().await.unwrap();
+    assert_eq!(once.pending.len(), 1);
+    once.step().await.unwrap();
+    assert_eq!((once.pending.len(), once.standing.len()), (0, 1));
+    assert!(asked.recv().await.is_some() && asked.recv().await.is_some());
+
+    let (mut ever, _asked) = watching(usize::MAX).await;
+    ever.step().await.unwrap();
+    ever.step().await.unwrap();
+    assert!(ever.is_idle());
+}
+
+/// A lost connection must neither lose an event nor show one twice: the watch is asked for again from the revision behind
+/// the last one shown, with all its options.
+#[tokio::test]
+async fn a_watch_goes_on_behind_the_last_event() {
+    let (mut watching, mut asked) = watching(0).await;
     assert_eq!(asked.recv().await.unwrap().start_revision, 0);
     watching.step().await.unwrap();
     watching.step().await.unwrap();
