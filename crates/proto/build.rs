@@ -14,6 +14,7 @@ const FILES: &[&str] = &[
     "v3electionpb/v3election.proto",
     "raftpb/raft.proto",
     "grpc/health/v1/health.proto",
+    "strongroom/v1/access.proto",
 ];
 
 /// Messages with passwords or tokens: `src/secret.rs` prints them.

@@ -1,4 +1,4 @@
-//! etcd's messages and services, generated at build from the files in `proto/`, which state the interface's names, numbers
+//! etcd's messages and services, and ours beside them, generated at build from the files in `proto/`, which state the interface's names, numbers
 //! and types in our own words.
 //!
 //! Owns nothing but the shapes: no logic, no checks. `bytes` fields share the buffer that they were decoded from. The
@@ -31,6 +31,15 @@ macro_rules! packages {
 pub mod mvccpb {
     pub use crate::pair::KeyValue;
     include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+}
+
+/// What of the access policy etcd's interface has no words for.
+pub mod strongroom {
+    #[allow(missing_docs, clippy::all, clippy::pedantic)]
+    pub mod v1 {
+        //! The first version of our own services.
+        include!(concat!(env!("OUT_DIR"), "/strongroom.v1.rs"));
+    }
 }
 
 packages! {
