@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "raftpb/raft.proto",
     "grpc/health/v1/health.proto",
     "strongroom/v1/access.proto",
+    "strongroom/v1/entry.proto",
 ];
 
 /// Messages with passwords or tokens: `src/secret.rs` prints them.

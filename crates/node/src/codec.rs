@@ -6,6 +6,7 @@
 //! would let members differ.
 
 mod access;
+pub mod own;
 
 use bytes::Bytes;
 use prost::Message;
@@ -46,6 +47,10 @@ fn unreadable<T>(what: &'static str) -> Result<T, Unreadable> {
 
 /// The bytes of an entry.
 pub(crate) fn encode(envelope: Envelope) -> Bytes {
+    let envelope = match own::encode(envelope) {
+        Ok(bytes) => return bytes,
+        Err(envelope) => envelope,
+    };
     let mut request = pb::InternalRaftRequest {
         header: Some(pb::RequestHeader {
             id: envelope.id.0,
@@ -110,6 +115,9 @@ pub(crate) fn encode(envelope: Envelope) -> Bytes {
 pub(crate) fn decode(bytes: Bytes) -> Result<Envelope, Unreadable> {
     if bytes.is_empty() {
         return Ok(Envelope { id: RequestId(0), actor: Actor::nobody(), command: Command::Nothing });
+    }
+    if own::is_own(&bytes) {
+        return own::decode(&bytes);
     }
     let Ok(request) = pb::InternalRaftRequest::decode(bytes) else {
         return unreadable("not an etcd request");

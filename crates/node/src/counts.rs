@@ -147,6 +147,10 @@ impl Op {
             AccessChange::RoleDelete { .. } => Self::AuthRoleDelete,
             AccessChange::RoleGrantPermission { .. } => Self::AuthRoleGrantPermission,
             AccessChange::RoleRevokePermission { .. } => Self::AuthRoleRevokePermission,
+            // Of our own; counted with what is most like it.
+            AccessChange::SetTerms { .. }
+            | AccessChange::SetIdentity { .. }
+            | AccessChange::RemoveIdentity { .. } => Self::AuthRoleGrantPermission,
         }
     }
 }

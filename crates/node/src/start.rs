@@ -23,7 +23,7 @@ use crate::watch::HubState;
 use audit::Recorder;
 use consensus::{ConfState, Consensus, EntryKind, Founder, HardState, LogRead, Position, Role, bootstrap};
 use env::Env;
-use state::auth::{Evidence, Policy};
+use state::auth::{Circumstances, Evidence, Policy};
 use state::command::{Command, MemberAttributes};
 use state::machine::Machine;
 use state::membership;
@@ -487,7 +487,7 @@ fn name(member: &Member, settings: &Settings) -> Result<String, Failure> {
 /// Carries out an act of the member's own.
 fn act(member: &Member, command: &Command) -> Result<(), Refused> {
     let policy = Policy::of_the_member();
-    let system = policy.principal(&Evidence::Member);
+    let system = policy.principal(&Evidence::Member, Circumstances::default());
     patiently(member, |done| {
         let authorized = policy
             .authorize(&system, command.clone())

@@ -12,7 +12,8 @@ use audit::{Recorded, Recorder};
 use env::Clock;
 use http::HeaderMap;
 use node::Member;
-use state::auth::{Demanding, Denied, Evidence, Policy, Principal};
+use state::auth::{Circumstances, Demanding, Denied, Evidence, Policy, Principal};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// One connection, as verified when it was accepted. Put into the extensions of every request by the listener.
@@ -24,6 +25,17 @@ pub struct Connection {
     pub peer: String,
     /// Whether the connection is encrypted.
     pub via_tls: bool,
+    /// The peer's address without its port; none for a unix socket.
+    source: Option<IpAddr>,
+}
+
+impl Connection {
+    /// A connection of this peer (`address:port`, or "unix").
+    #[must_use]
+    pub fn new(evidence: Evidence, peer: String, via_tls: bool) -> Self {
+        let source = peer.parse::<SocketAddr>().ok().map(|address| address.ip());
+        Self { evidence, peer, via_tls, source }
+    }
 }
 
 /// Lets requests in, or not.
@@ -104,7 +116,11 @@ impl Gate {
             Some(token) => self.recognize(token, connection.as_deref()),
             None => self.of_connection(connection.as_deref()),
         };
-        let principal = self.policy.principal(&evidence);
+        let circumstances = Circumstances {
+            source: connection.as_deref().and_then(|connection| connection.source),
+            now: self.now(),
+        };
+        let principal = self.policy.principal(&evidence, circumstances);
         Caller { principal, token: token.map(Arc::from), connection }
     }
 
@@ -127,6 +143,11 @@ impl Gate {
         }
     }
 
+    /// Unix seconds.
+    fn now(&self) -> u64 {
+        self.logins.as_ref().map_or(0, |logins| logins.clock.wall().unix_seconds())
+    }
+
     fn of_connection(&self, connection: Option<&Connection>) -> Evidence {
         let names_users = self.logins.as_ref().is_none_or(|logins| logins.certificates_name_users);
         match connection.map(|connection| &connection.evidence) {
@@ -139,7 +160,7 @@ impl Gate {
     /// The member itself, for what it does on its own account (raising an alarm, cleaning up after a client that left).
     #[must_use]
     pub fn member(&self) -> Principal {
-        self.policy.principal(&Evidence::Member)
+        self.policy.principal(&Evidence::Member, Circumstances::default())
     }
 
     /// Lets a request pass, or not.
@@ -159,7 +180,7 @@ impl Gate {
         if !self.is_still(caller) {
             return Err(Denied::InvalidToken);
         }
-        self.policy.check(&caller.principal.of_today(), request).map(drop)
+        self.policy.check(&caller.principal.of_today(self.now()), request).map(drop)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod log;
 pub mod login;
 pub mod metrics;
 pub mod pki;
+mod rates;
 pub mod rpc;
 pub mod run;
 pub mod tls;

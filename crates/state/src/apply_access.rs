@@ -34,7 +34,7 @@ impl Machine {
             Command::Access(_) => accounts.check_administrator(&actor.user),
             Command::Put(_) | Command::DeleteRange(_) | Command::Txn(_) | Command::LeaseRevoke(_) => {
                 let leases = lock::read(&self.shared.leases);
-                auth::check_keys(&accounts, &leases, (&actor.user, actor.known), &Accesses::of(command))
+                auth::check_keys(&accounts, &leases, (&actor.user, actor.known), None, &Accesses::of(command))
             }
             // As in etcd the edge alone decides of these: none of them shows or changes a key.
             Command::Compact(_)
@@ -92,6 +92,9 @@ pub(crate) fn take(accounts: &mut Accounts, record: Record<'_>) {
         Record::UserGone(name) => accounts.remove_user(&name),
         Record::Role { name, role } => accounts.set_role(name, role),
         Record::RoleGone(name) => accounts.remove_role(&name),
+        Record::Terms { role, terms } => accounts.set_terms(role, terms),
+        Record::Identity { name, rule } => accounts.set_identity(name, rule),
+        Record::IdentityGone(name) => accounts.remove_identity(&name),
         Record::Put(..)
         | Record::Deletion(..)
         | Record::Compaction(_)
@@ -145,6 +148,26 @@ fn decide(accounts: &Accounts, change: AccessChange) -> Result<Effects, Refusal>
         AccessChange::RoleDelete { name } => delete_role(accounts, name),
         AccessChange::RoleGrantPermission { role, permission } => {
             grant_permission(accounts, role, permission.ok_or(Refusal::PermissionNotGiven)?)
+        }
+        AccessChange::SetTerms { role, .. } if role == ROOT => Err(Refusal::InvalidAccessChange),
+        AccessChange::SetTerms { role, terms } => {
+            known_role(accounts, &role)?;
+            if terms.deny.iter().any(|denied| !denied.is_valid()) {
+                return Err(Refusal::InvalidAccessChange);
+            }
+            Ok(changed(accounts, vec![Record::Terms { role, terms }]))
+        }
+        AccessChange::SetIdentity { name, rule } if name.is_empty() || rule.user.is_empty() => {
+            Err(Refusal::UserNameEmpty)
+        }
+        AccessChange::SetIdentity { name, rule } => {
+            Ok(changed(accounts, vec![Record::Identity { name, rule }]))
+        }
+        AccessChange::RemoveIdentity { name } => {
+            if accounts.identities().all(|(known, _)| known != name) {
+                return Err(Refusal::IdentityRuleNotFound);
+            }
+            Ok(changed(accounts, vec![Record::IdentityGone(name)]))
         }
         AccessChange::RoleRevokePermission { role: name, key, range_end } => {
             let mut role = known_role(accounts, &name)?.clone();

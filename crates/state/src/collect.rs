@@ -350,8 +350,20 @@ fn is_wanted(shared: &Shared, reach: Reach, record: &Record<'_>) -> bool {
         }
         Record::User { name, user } => lock::read(&shared.accounts).user(name) == Some(user),
         Record::Role { name, role } => lock::read(&shared.accounts).role(name) == Some(role),
+        // Empty ones do away with what stood before; a pass over all has left that out.
+        Record::Terms { role, terms } if terms.is_empty() => {
+            matches!(reach, Reach::Some) && lock::read(&shared.accounts).terms(role).is_none()
+        }
+        Record::Terms { role, terms } => lock::read(&shared.accounts).terms(role) == Some(terms),
+        Record::Identity { name, rule } => {
+            lock::read(&shared.accounts).identities().any(|(known, stands)| known == name && stands == rule)
+        }
         // A pass over all has left out, in all older segments, every record that these did away with.
-        Record::LeaseGone(_) | Record::AlarmGone(_) | Record::UserGone(_) | Record::RoleGone(_) => {
+        Record::LeaseGone(_)
+        | Record::AlarmGone(_)
+        | Record::UserGone(_)
+        | Record::RoleGone(_)
+        | Record::IdentityGone(_) => {
             matches!(reach, Reach::Some)
         }
         // A member that left must never come back.

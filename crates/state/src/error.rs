@@ -92,6 +92,9 @@ pub enum Refusal {
     /// Root cannot lose what makes it root; a permission's range must not be inverted.
     #[error("invalid auth management")]
     InvalidAccessChange,
+    /// No such rule to recognize certificates by.
+    #[error("no identity rule of this name")]
+    IdentityRuleNotFound,
     /// There are no tokens while access control is off.
     #[error("authentication is not enabled")]
     AccessControlOff,

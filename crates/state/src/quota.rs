@@ -29,6 +29,28 @@ pub fn cost(command: &Command) -> u64 {
     }
 }
 
+/// The bytes of keys and values that a command would write, at most.
+#[must_use]
+pub fn bytes(command: &Command) -> u64 {
+    match command {
+        Command::Put(put) => put_bytes(put),
+        Command::Txn(txn) => txn_bytes(txn),
+        _ => 0,
+    }
+}
+
+fn txn_bytes(txn: &Txn) -> u64 {
+    let of = |ops: &[Op]| {
+        let bytes = ops.iter().map(|op| match op {
+            Op::Put(put) => put_bytes(put),
+            Op::Txn(txn) => txn_bytes(txn),
+            Op::Range(_) | Op::DeleteRange(_) => 0,
+        });
+        bytes.fold(0, u64::saturating_add)
+    };
+    of(&txn.success).max(of(&txn.failure))
+}
+
 /// The cost of a transaction: that of its dearer list.
 #[must_use]
 pub fn txn_cost(txn: &Txn) -> u64 {
@@ -45,9 +67,13 @@ fn ops_cost(ops: &[Op]) -> u64 {
 }
 
 fn put_cost(put: &Put) -> u64 {
+    PAIR_OVERHEAD_BYTES.saturating_add(put_bytes(put))
+}
+
+fn put_bytes(put: &Put) -> u64 {
     let value = match &put.value {
         PutValue::Set(value) => value.len(),
         PutValue::Keep => 0,
     };
-    PAIR_OVERHEAD_BYTES.saturating_add(put.key.as_slice().len() as u64).saturating_add(value as u64)
+    (put.key.as_slice().len() as u64).saturating_add(value as u64)
 }

@@ -15,6 +15,9 @@
 //! 13 user     name · no password u8 · hash · roles     14 user gone    name
 //! 15 role     name · count u32 · permissions           16 role gone    name
 //!    permission: kind u32 (0 read, 1 write, 2 both) · key · range end
+//! 17 terms    role · count u32 · permissions denied · abilities (names) · networks (CIDR) · not after u64 ·
+//!             requests a second u64 · bytes of a write u64
+//! 18 identity name · matcher u8 (1 URI, 2 DNS, 3 organization) · text · user        19 identity gone  name
 //! ```
 //!
 //! A segment's index has an entry for each record, of the same kind: for a put or a deletion
@@ -22,7 +25,10 @@
 //!
 //! Invariant: decoding is strict (exact length, known kind); a record that is not understood stops the member.
 
-use crate::auth::{PasswordHash, Permission, PermissionKind, Role, User};
+use crate::auth::{
+    Ability, IdentityRule, Limits, Matcher, Network, PasswordHash, Permission, PermissionKind, Role, Terms,
+    User,
+};
 use crate::command::{Alarm, AlarmKind};
 use crate::membership::Member;
 use crate::pair::PairView;
@@ -70,6 +76,12 @@ pub(crate) enum Record<'a> {
     Role { name: String, role: Role },
     /// A role was deleted.
     RoleGone(String),
+    /// What a role is beyond its permissions; empty: nothing any more.
+    Terms { role: String, terms: Terms },
+    /// A rule by which certificates are recognized stands.
+    Identity { name: String, rule: IdentityRule },
+    /// Such a rule was removed.
+    IdentityGone(String),
 }
 
 /// A put's record, by number. The numbers are never reused.
@@ -90,6 +102,9 @@ const USER: u8 = 13;
 const USER_GONE: u8 = 14;
 const ROLE: u8 = 15;
 const ROLE_GONE: u8 = 16;
+const TERMS: u8 = 17;
+const IDENTITY: u8 = 18;
+const IDENTITY_GONE: u8 = 19;
 
 /// The payload of a put's or deletion's record, in one buffer.
 pub(crate) fn pair_payload(at: ModRevision, pair: &PairView<'_>) -> Vec<u8> {
@@ -199,6 +214,27 @@ impl<'a> Record<'a> {
                 put_string(&mut out, name);
                 ROLE_GONE
             }
+            Self::Terms { role, terms } => {
+                put_string(&mut out, role);
+                put_terms(&mut out, terms);
+                TERMS
+            }
+            Self::Identity { name, rule } => {
+                let (matcher, text) = match &rule.matcher {
+                    Matcher::Uri(text) => (1, text),
+                    Matcher::Dns(text) => (2, text),
+                    Matcher::Organization(text) => (3, text),
+                };
+                put_string(&mut out, name);
+                out.push(matcher);
+                put_string(&mut out, text);
+                put_string(&mut out, &rule.user);
+                IDENTITY
+            }
+            Self::IdentityGone(name) => {
+                put_string(&mut out, name);
+                IDENTITY_GONE
+            }
         };
         (kind, out)
     }
@@ -227,6 +263,9 @@ impl<'a> Record<'a> {
             USER_GONE => Self::UserGone(input.string()?),
             ROLE => Self::Role { name: input.string()?, role: input.role()? },
             ROLE_GONE => Self::RoleGone(input.string()?),
+            TERMS => Self::Terms { role: input.string()?, terms: input.terms()? },
+            IDENTITY => Self::Identity { name: input.string()?, rule: input.identity()? },
+            IDENTITY_GONE => Self::IdentityGone(input.string()?),
             _ => return Err("unknown kind"),
         };
         if input.0.is_empty() { Ok(record) } else { Err("bytes after the end") }
@@ -272,6 +311,16 @@ fn put_member(out: &mut Vec<u8>, member: &Member) {
     put_string(out, &member.name);
     put_strings(out, &member.peer_urls);
     put_strings(out, &member.client_urls);
+}
+
+fn put_terms(out: &mut Vec<u8>, terms: &Terms) {
+    put_len(out, terms.deny.len());
+    terms.deny.iter().for_each(|permission| put_permission(out, permission));
+    let texts = |texts: &mut dyn Iterator<Item = String>| texts.collect::<Vec<_>>();
+    put_strings(out, &texts(&mut terms.abilities.iter().map(|ability| ability.name().to_owned())));
+    put_strings(out, &texts(&mut terms.sources.iter().map(ToString::to_string)));
+    let Limits { requests_per_second, write_bytes_max } = terms.limits;
+    [terms.not_after, requests_per_second, write_bytes_max].iter().for_each(|n| put_u64(out, *n));
 }
 
 fn put_permission(out: &mut Vec<u8>, permission: &Permission) {
@@ -369,9 +418,40 @@ impl<'a> Input<'a> {
     }
 
     fn role(&mut self) -> Result<Role, Unknown> {
+        Ok(Role { permissions: self.permissions()? })
+    }
+
+    fn permissions(&mut self) -> Result<Vec<Permission>, Unknown> {
         let count = self.len()?;
-        let permissions = (0..count).map(|_| self.permission()).collect::<Result<_, _>>()?;
-        Ok(Role { permissions })
+        (0..count).map(|_| self.permission()).collect()
+    }
+
+    fn terms(&mut self) -> Result<Terms, Unknown> {
+        let deny = self.permissions()?;
+        let abilities = self.strings()?;
+        let abilities = abilities.iter().map(|name| Ability::named(name).ok_or("an unknown right"));
+        let abilities = abilities.collect::<Result<_, _>>()?;
+        let sources = self.strings()?;
+        let sources = sources.iter().map(|text| Network::parse(text).ok_or("no network"));
+        Ok(Terms {
+            deny,
+            abilities,
+            sources: sources.collect::<Result<_, _>>()?,
+            not_after: self.u64()?,
+            limits: Limits { requests_per_second: self.u64()?, write_bytes_max: self.u64()? },
+        })
+    }
+
+    fn identity(&mut self) -> Result<IdentityRule, Unknown> {
+        let [kind] = self.array()?;
+        let text = self.string()?;
+        let matcher = match kind {
+            1 => Matcher::Uri(text),
+            2 => Matcher::Dns(text),
+            3 => Matcher::Organization(text),
+            _ => return Err("an unknown matcher"),
+        };
+        Ok(IdentityRule { matcher, user: self.string()? })
     }
 
     fn permission(&mut self) -> Result<Permission, Unknown> {
@@ -437,6 +517,25 @@ mod tests {
                 },
             },
             Record::RoleGone("reader".to_owned()),
+            Record::Terms {
+                role: "reader".to_owned(),
+                terms: Terms {
+                    deny: vec![permission(PermissionKind::Write, b"k", b"")],
+                    abilities: [Ability::Compact, Ability::MoveLeader].into(),
+                    sources: vec![Network::parse("10.0.0.0/8").unwrap(), Network::parse("::1").unwrap()],
+                    not_after: 9,
+                    limits: Limits { requests_per_second: 7, write_bytes_max: 8 },
+                },
+            },
+            Record::Terms { role: "reader".to_owned(), terms: Terms::default() },
+            Record::Identity {
+                name: "node".to_owned(),
+                rule: IdentityRule {
+                    matcher: Matcher::Uri("spiffe://a/b".to_owned()),
+                    user: "alice".to_owned(),
+                },
+            },
+            Record::IdentityGone("node".to_owned()),
         ]
     }
 

@@ -144,7 +144,10 @@ impl Replay {
             | Record::User { .. }
             | Record::UserGone(_)
             | Record::Role { .. }
-            | Record::RoleGone(_)) => apply_access::take(&mut self.accounts, record),
+            | Record::RoleGone(_)
+            | Record::Terms { .. }
+            | Record::Identity { .. }
+            | Record::IdentityGone(_)) => apply_access::take(&mut self.accounts, record),
         }
         Ok(())
     }

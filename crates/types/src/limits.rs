@@ -152,3 +152,7 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 pub const TOKENS_CHECKED_MAX: usize = 8_192;
 /// Leases of a stream of renewals that are looked at again when the policy changes; others are at their next renewal.
 pub const LEASES_OF_STREAM_CHECKED_MAX: usize = 1_024;
+/// DNS names of a client's certificate that are looked at.
+pub const CERTIFICATE_NAMES_MAX: usize = 100;
+/// Users whose rate of requests is measured at the same time; the one that asked longest ago is forgotten first.
+pub const RATES_MAX: usize = 8_192;

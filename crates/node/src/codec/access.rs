@@ -3,12 +3,12 @@
 //! A hash travels as etcd has it: base64 of its text. A password in the clear (entries of an etcd before 3.5) is refused: it
 //! would have to be hashed while applying, with chance that every member draws anew.
 
-use super::{Unreadable, unreadable};
+use super::{Unreadable, own, unreadable};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use proto::authpb;
 use proto::etcdserverpb as pb;
-use state::auth::{AccessChange, PasswordHash, Permission, PermissionKind};
+use state::auth::{AccessChange, PasswordHash};
 use zeroize::Zeroize;
 
 /// Puts a change into an entry.
@@ -45,14 +45,14 @@ pub(super) fn put(change: AccessChange, request: &mut pb::InternalRaftRequest) {
             request.auth_role_delete = Some(pb::AuthRoleDeleteRequest { role: name });
         }
         AccessChange::RoleGrantPermission { role, permission } => {
-            let perm = permission.map(|permission| authpb::Permission {
-                perm_type: permission.kind.number(),
-                key: permission.key,
-                range_end: permission.range_end,
-            });
+            let perm = permission.as_ref().map(own::permission_to);
             request.auth_role_grant_permission =
                 Some(pb::AuthRoleGrantPermissionRequest { name: role, perm });
         }
+        // Entries of our own (`own.rs`).
+        AccessChange::SetTerms { .. }
+        | AccessChange::SetIdentity { .. }
+        | AccessChange::RemoveIdentity { .. } => {}
         AccessChange::RoleRevokePermission { role, key, range_end } => {
             request.auth_role_revoke_permission =
                 Some(pb::AuthRoleRevokePermissionRequest { role, key, range_end });
@@ -85,17 +85,15 @@ pub(super) fn take(request: pb::InternalRaftRequest) -> Result<Option<AccessChan
     } else if let Some(delete) = request.auth_role_delete {
         AccessChange::RoleDelete { name: delete.role }
     } else if let Some(grant) = request.auth_role_grant_permission {
-        AccessChange::RoleGrantPermission { role: grant.name, permission: grant.perm.map(permission) }
+        AccessChange::RoleGrantPermission {
+            role: grant.name,
+            permission: grant.perm.map(own::permission_from),
+        }
     } else if let Some(revoke) = request.auth_role_revoke_permission {
         AccessChange::RoleRevokePermission { role: revoke.role, key: revoke.key, range_end: revoke.range_end }
     } else {
         return Ok(None);
     }))
-}
-
-fn permission(perm: authpb::Permission) -> Permission {
-    let kind = PermissionKind::from_number(perm.perm_type);
-    Permission { kind, key: perm.key, range_end: perm.range_end }
 }
 
 fn written(hash: &PasswordHash) -> String {

@@ -80,7 +80,10 @@ fn every_command_survives_the_log() {
 /// Every change of the access store survives the log, hashes and odd ranges included.
 #[test]
 fn every_change_of_the_access_store_survives_the_log() {
-    use state::auth::{AccessChange, PasswordHash, Permission, PermissionKind};
+    use state::auth::{
+        Ability, AccessChange, IdentityRule, Limits, Matcher, Network, PasswordHash, Permission,
+        PermissionKind, Terms,
+    };
     let name = || "alice".to_owned();
     let password = || PasswordHash::new(b"$2a$10$hash".to_vec());
     let permission = |kind, key: &'static [u8], end: &'static [u8]| {
@@ -112,6 +115,22 @@ fn every_change_of_the_access_store_survives_the_log() {
             key: Bytes::from_static(b"k"),
             range_end: Bytes::from_static(b"z"),
         },
+        AccessChange::SetTerms {
+            role: "r".into(),
+            terms: Terms {
+                deny: vec![permission(PermissionKind::Read, b"k", b"z").unwrap()],
+                abilities: [Ability::Snapshot].into(),
+                sources: vec![Network::parse("10.0.0.0/8").unwrap()],
+                not_after: 9,
+                limits: Limits { requests_per_second: 1, write_bytes_max: 2 },
+            },
+        },
+        AccessChange::SetTerms { role: "r".into(), terms: Terms::default() },
+        AccessChange::SetIdentity {
+            name: "n".into(),
+            rule: IdentityRule { matcher: Matcher::Dns("a.example".into()), user: name() },
+        },
+        AccessChange::RemoveIdentity { name: "n".into() },
     ] {
         round_trip(Command::Access(change));
     }

@@ -5,7 +5,7 @@ use env::Env;
 use env::sim::{SimClock, SimDisk};
 use node::watch::{Full, WatchSink, WatchUpdate};
 use node::{Member, Naming, Proposed, Refused, Rollback, Settings, start};
-use state::auth::{Evidence, Policy};
+use state::auth::{Circumstances, Evidence, Policy};
 use state::command::{Command, Put, PutLease, PutValue};
 use state::query::RangeQuery;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ pub(crate) fn end(member: Member) {
 }
 
 pub(crate) fn recorded<T: state::auth::Demanding>(request: T) -> audit::Recorded<T> {
-    let anyone = Policy::of_the_member().principal(&Evidence::Member);
+    let anyone = Policy::of_the_member().principal(&Evidence::Member, Circumstances::default());
     audit::Recorder::empty().record(Policy::of_the_member().authorize(&anyone, request).unwrap())
 }
 

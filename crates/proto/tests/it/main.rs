@@ -87,7 +87,9 @@ fn is_left_out(fact: &str) -> bool {
 /// any error: so each single one is compared.
 #[test]
 fn every_name_number_and_type_is_etcds() {
-    let (theirs, ours) = (theirs(), ours());
+    let (theirs, mut ours) = (theirs(), ours());
+    // Beside etcd's packages there is one of our own.
+    ours.retain(|fact| !fact.split(' ').nth(1).is_some_and(|name| name.starts_with("strongroom.")));
     assert!(theirs.len() > 500, "the table is not there");
     let stale: Vec<_> =
         LEFT_OUT.iter().filter(|(name, _)| !theirs.iter().any(|fact| fact.contains(name))).collect();

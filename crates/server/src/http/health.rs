@@ -162,7 +162,7 @@ fn request(read: Read) -> Bytes {
 }
 
 async fn read(context: &Context, how: Read) -> Result<(), String> {
-    let member = Connection { evidence: Evidence::Member, peer: "member".to_owned(), via_tls: false };
+    let member = Connection::new(Evidence::Member, "member".to_owned(), false);
     let (path, metadata) = ("/etcdserverpb.KV/Range", http::HeaderMap::new());
     let calling = call::unary(
         call::Services::Uncounted(&context.routes),

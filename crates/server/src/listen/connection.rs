@@ -78,7 +78,7 @@ pub(super) async fn serve(
         (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
             if let Some((stream, evidence)) = handshake(stream, tls, deadline, &peer, &shared).await {
                 handshaken();
-                let connection = Connection { evidence, peer, via_tls: true };
+                let connection = Connection::new(evidence, peer, true);
                 http(stream, connection, &shared, phase).await;
             }
         }
@@ -93,7 +93,7 @@ pub(super) async fn serve(
         }
         (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
             handshaken();
-            let connection = Connection { evidence: Evidence::None, peer, via_tls: false };
+            let connection = Connection::new(Evidence::None, peer, false);
             http(stream, connection, &shared, phase).await;
         }
     }

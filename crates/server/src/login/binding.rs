@@ -12,11 +12,15 @@ const IDENTITY_LETTERS: usize = 16;
 
 /// The letters of a connection's certificate; none where there is none.
 pub(super) fn identity(connection: Option<&Connection>) -> Option<String> {
-    let Evidence::Certificate { common_name, is_administrator } = &connection?.evidence else { return None };
+    let Evidence::Certificate { common_name, is_administrator, names } = &connection?.evidence else {
+        return None;
+    };
     let mut hash = digest::Context::new(&digest::SHA256);
     hash.update(b"strongroom token v1\0");
     hash.update(&[u8::from(*is_administrator)]);
     hash.update(common_name.as_bytes());
+    hash.update(&[0]);
+    hash.update(names.uri.as_deref().unwrap_or_default().as_bytes());
     Some(hash.finish().as_ref().iter().take(IDENTITY_LETTERS).map(|byte| letter(*byte)).collect())
 }
 

@@ -46,8 +46,12 @@ mod tests {
     use std::sync::Arc;
 
     fn with(common_name: &str) -> Connection {
-        let evidence = Evidence::Certificate { common_name: Arc::from(common_name), is_administrator: false };
-        Connection { evidence, peer: "127.0.0.1:1".into(), via_tls: true }
+        let evidence = Evidence::Certificate {
+            common_name: Arc::from(common_name),
+            is_administrator: false,
+            names: Arc::default(),
+        };
+        Connection::new(evidence, "127.0.0.1:1".into(), true)
     }
 
     fn token(connection: Option<&Connection>) -> String {

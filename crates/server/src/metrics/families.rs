@@ -200,6 +200,8 @@ fn own(m: &Metrics, text: &mut Text) {
     text.counter(name, "Logins refused because too many before them failed.", &m.logins_throttled);
     let name = "strongroom_requests_denied_total";
     text.counter(name, "Requests that their sender had not the right to make.", &m.requests_denied);
+    let name = "strongroom_requests_limited_total";
+    text.counter(name, "Requests beyond the rate or size that a role allows.", &m.requests_limited);
     let name = "strongroom_requests_refused_total";
     text.counter(name, "Requests refused for how their connection was made.", &m.requests_refused);
     let name = "strongroom_rollback_accepted";

@@ -79,6 +79,8 @@ pub struct Metrics {
     pub requests_refused: Counter,
     /// Requests that their sender had not the right to make.
     pub requests_denied: Counter,
+    /// Requests beyond the rate or size that a role allows.
+    pub requests_limited: Counter,
     /// Requests with a token that is not good.
     pub tokens_refused: Counter,
     /// Wrong passwords.
@@ -129,6 +131,7 @@ impl Metrics {
             handshakes_failed: Counter::default(),
             requests_refused: Counter::default(),
             requests_denied: Counter::default(),
+            requests_limited: Counter::default(),
             tokens_refused: Counter::default(),
             logins_failed: Counter::default(),
             logins_throttled: Counter::default(),

@@ -9,8 +9,9 @@
 use super::status::{Failure, reworded, reworded_on_stream};
 use super::surface::{self, Flow, Method};
 use super::{Inner, Services};
-use crate::gate::Connection;
+use crate::gate::{Caller, Connection};
 use http::{HeaderMap, Request, Response};
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -65,6 +66,9 @@ where
         }
         let deadline = timeout(request.headers());
         let caller = self.services.gate().caller(request.extensions(), request.headers());
+        if let Err(failure) = self.services.check_rate(&caller) {
+            return answer(&failure.into());
+        }
         let span = tracing::debug_span!(
             "request",
             request_id = REQUESTS.fetch_add(1, Ordering::Relaxed),
@@ -108,6 +112,19 @@ impl Inner {
             return Err(Failure::NoLeader);
         }
         Ok(())
+    }
+
+    /// Refuses what is beyond the rate that the caller's roles allow.
+    fn check_rate(&self, caller: &Caller) -> Result<(), Failure> {
+        let limit = self.gate().policy().limits(caller.principal()).requests_per_second;
+        let user = caller.principal().user().unwrap_or_default();
+        if limit == 0 || self.rates.allow(user, limit, self.now().millis().saturating_mul(1_000)) {
+            return Ok(());
+        }
+        self.context.metrics.requests_limited.inc();
+        let text =
+            format!("strongroom: more than {limit} requests a second, which a role of {user:?} limits");
+        Err(Failure::Other(Code::ResourceExhausted, Cow::Owned(text)))
     }
 
     fn warn_if_slow(&self, method: &Method, took: Duration, peer: Option<&Connection>) {

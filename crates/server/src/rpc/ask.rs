@@ -15,7 +15,9 @@ use state::command::{Alarm, AlarmAction, AlarmChange, AlarmKind, Command};
 use state::outcome::RangeOutcome;
 use state::query::RangeQuery;
 use state::{Outcome, quota};
+use std::borrow::Cow;
 use std::time::Duration;
+use tonic::Code;
 use types::Revision;
 
 /// A barrier that takes longer is counted as slow (etcd's time between two tries).
@@ -103,6 +105,7 @@ impl Inner {
     /// Proposes a command for `principal` and waits for what comes of it.
     pub(super) async fn propose(&self, principal: &Principal, command: Command) -> Result<Done, Failure> {
         let command = self.admit(principal, command)?;
+        self.check_size(principal, &command)?;
         self.room_for(&command).await?;
         let proposed = self.wait(|reply| self.member().propose(command, reply)).await;
         if matches!(proposed, Err(Failure::Timeout)) {
@@ -117,6 +120,18 @@ impl Inner {
         if let Ok(command) = self.admit(&self.gate().member(), command) {
             self.member().propose(command, Box::new(|_| {}));
         }
+    }
+
+    /// Refuses what is larger than the roles of its sender allow.
+    fn check_size(&self, principal: &Principal, command: &Recorded<Command>) -> Result<(), Failure> {
+        let limit = self.gate().policy().limits(principal).write_bytes_max;
+        if limit == 0 || quota::bytes(command.request()) <= limit {
+            return Ok(());
+        }
+        self.context.metrics.requests_limited.inc();
+        let user = principal.user().unwrap_or_default();
+        let text = format!("strongroom: a write of more than {limit} bytes, which a role of {user:?} limits");
+        Err(Failure::Other(Code::ResourceExhausted, Cow::Owned(text)))
     }
 
     /// Refuses what the store has no room for, and raises the alarm that then stands until it is cleared.

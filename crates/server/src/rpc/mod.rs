@@ -10,6 +10,7 @@
 //! Invariants: a method that is not in [`surface::METHODS`] is not served; a handler reaches the member only with a
 //! `Recorded` request; values, and names of keys, are in no log line.
 
+mod access;
 mod around;
 mod ask;
 mod auth;
@@ -39,6 +40,7 @@ mod tests;
 use crate::gate::Gate;
 use crate::login::{Passwords, Throttle, Tokens};
 use crate::metrics::Metrics;
+use crate::rates::Rates;
 use around::Around;
 use env::{Clock, Random};
 use node::Member;
@@ -149,6 +151,8 @@ struct Inner {
     context: Context,
     /// Who failed to log in of late.
     throttle: Throttle,
+    /// How fast those ask whose roles limit it.
+    rates: Rates,
     /// Moves when who may do what has changed.
     policy_changes: tokio::sync::watch::Receiver<()>,
 }
@@ -200,12 +204,18 @@ pub fn routes(context: Context) -> Routes {
     use pb::maintenance_server::MaintenanceServer;
     use pb::watch_server::WatchServer;
     use proto::grpc_health_v1::health_server::HealthServer;
+    use proto::strongroom::v1::access_server::AccessServer;
     use proto::v3electionpb::election_server::ElectionServer;
     use proto::v3lockpb::lock_server::LockServer;
 
     let (changed, policy_changes) = tokio::sync::watch::channel(());
     context.member.on_policy_change(move || changed.send_modify(|()| ()));
-    let services = Services(Arc::new(Inner { context, throttle: Throttle::default(), policy_changes }));
+    let services = Services(Arc::new(Inner {
+        context,
+        throttle: Throttle::default(),
+        rates: Rates::default(),
+        policy_changes,
+    }));
     let receive = services.limits().max_receive_bytes();
     macro_rules! serve {
         ($($server:ident($service:expr)),+ $(,)?) => {
@@ -229,6 +239,7 @@ pub fn routes(context: Context) -> Routes {
         AuthServer(auth::Auth(services.clone())),
         LockServer(lock::Lock(services.clone())),
         ElectionServer(election::Election(services.clone())),
+        AccessServer(access::Access(services.clone())),
         HealthServer(health::Health),
     );
     let strangers = tower::service_fn(|request: http::Request<_>| async move {

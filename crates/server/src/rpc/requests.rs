@@ -3,7 +3,7 @@
 //! Owns the types that such a request is admitted as. Commands, watches, leases and leadership say themselves what they
 //! demand (`state::auth`, `node::watch`). Every match is total: a new act does not compile until it is classified.
 
-use state::auth::{Accesses, Demand, Demanding, Right};
+use state::auth::{Ability, Accesses, Demand, Demanding, Right};
 use state::command::Txn;
 use state::query::RangeQuery;
 use types::LeaseId;
@@ -94,14 +94,13 @@ impl Demanding for Act {
     fn demand(&self) -> Demand {
         match self {
             Self::Status | Self::MemberList | Self::AlarmList => Demand::Known,
-            Self::MembershipChange
-            | Self::Defragment
-            | Self::Hash
-            | Self::HashKv
-            | Self::Snapshot
-            | Self::LeaderTransfer
-            | Self::Downgrade
-            | Self::AccessControl => Demand::Administrator,
+            Self::MembershipChange => Demand::Ability(Ability::Membership),
+            Self::Defragment => Demand::Ability(Ability::Defragment),
+            Self::Hash | Self::HashKv => Demand::Ability(Ability::Hash),
+            Self::Snapshot => Demand::Ability(Ability::Snapshot),
+            Self::LeaderTransfer => Demand::Ability(Ability::MoveLeader),
+            Self::Downgrade => Demand::Ability(Ability::Downgrade),
+            Self::AccessControl => Demand::Administrator,
         }
     }
 }

@@ -186,6 +186,9 @@ impl From<Refusal> for Failure {
             Refusal::PermissionNotGiven => Self::PermissionNotGiven,
             Refusal::PermissionNotGranted => Self::PermissionNotGranted,
             Refusal::InvalidAccessChange => Self::InvalidAuthManagement,
+            Refusal::IdentityRuleNotFound => {
+                Self::Other(Code::NotFound, Cow::Borrowed("strongroom: no identity rule of this name"))
+            }
             Refusal::AccessControlOff => Self::AuthNotEnabled,
             Refusal::AuthenticationFailed => Self::AuthFailed,
             other => Self::Other(Code::Unknown, Cow::Owned(format!("strongroom: {other}"))),

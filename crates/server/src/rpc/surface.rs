@@ -92,6 +92,12 @@ methods! {
     "/grpc.health.v1.Health/Check" Anybody Unary;
     "/grpc.health.v1.Health/List" Anybody Unary;
     "/grpc.health.v1.Health/Watch" Anybody Stream;
+    "/strongroom.v1.Access/Explain" Somebody Unary;
+    "/strongroom.v1.Access/RemoveIdentity" Administrator Unary;
+    "/strongroom.v1.Access/SetIdentity" Administrator Unary;
+    "/strongroom.v1.Access/SetRole" Administrator Unary;
+    "/strongroom.v1.Access/Show" Administrator Unary;
+    "/strongroom.v1.Access/WhoAmI" Somebody Unary;
     "/v3electionpb.Election/Campaign" Somebody Waiting;
     "/v3electionpb.Election/Leader" Somebody Unary;
     "/v3electionpb.Election/Observe" Somebody Stream;

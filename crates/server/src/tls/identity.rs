@@ -4,8 +4,9 @@
 //! which of them an issuer meant to vouch for cannot be told.
 
 use rustls::pki_types::CertificateDer;
-use state::auth::Evidence;
+use state::auth::{CertificateNames, Evidence};
 use std::sync::Arc;
+use types::limits::CERTIFICATE_NAMES_MAX;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// What our own authority writes into the certificate of an administrator, as a URI among its names. A common name would
@@ -14,22 +15,41 @@ pub(crate) const ADMINISTRATOR_URI: &str = "urn:strongroom:role:administrator";
 
 /// The evidence that a verified certificate gives; `names_administrators` if the authority behind it is our own.
 pub(super) fn evidence(leaf: &CertificateDer<'_>, names_administrators: bool) -> Evidence {
+    let names = names(leaf).unwrap_or_default();
     Evidence::Certificate {
         common_name: Arc::from(common_name(leaf).unwrap_or_default()),
-        is_administrator: names_administrators && only_uri(leaf).as_deref() == Some(ADMINISTRATOR_URI),
+        is_administrator: names_administrators && names.uri.as_deref() == Some(ADMINISTRATOR_URI),
+        names: Arc::new(names),
     }
 }
 
-/// The only URI among a certificate's names; none where there are several, as in SPIFFE.
-fn only_uri(der: &CertificateDer<'_>) -> Option<String> {
+/// What the certificate says beside the common name. Of several URIs or organizations none counts, as in SPIFFE: which of
+/// them an issuer meant to vouch for cannot be told.
+fn names(der: &CertificateDer<'_>) -> Option<CertificateNames> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let names = certificate.subject_alternative_name().ok()??;
-    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
+    let alternatives = certificate.subject_alternative_name().ok()?;
+    let alternatives = alternatives.map_or(&[][..], |names| &names.value.general_names);
+    let uris = alternatives.iter().filter_map(|name| match name {
         GeneralName::URI(uri) => Some(*uri),
         _ => None,
     });
-    let uri = uris.next()?.to_owned();
-    uris.next().is_none().then_some(uri)
+    let dns = alternatives.iter().filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    let organizations =
+        certificate.subject().iter_organization().map(|each| each.as_str().unwrap_or_default());
+    Some(CertificateNames {
+        uri: only(uris).map(str::to_owned),
+        dns: dns.take(CERTIFICATE_NAMES_MAX).collect(),
+        organization: only(organizations).filter(|name| !name.is_empty()).map(str::to_owned),
+    })
+}
+
+/// The one that there is; none where there are several.
+fn only<T>(mut each: impl Iterator<Item = T>) -> Option<T> {
+    let first = each.next()?;
+    each.next().is_none().then_some(first)
 }
 
 /// The subject's only common name, if it has exactly one that is text.
@@ -70,7 +90,9 @@ mod tests {
 
     fn named(certificate: &CertificateDer<'_>) -> String {
         match evidence(certificate, true) {
-            Evidence::Certificate { common_name, is_administrator: false } => common_name.as_ref().to_owned(),
+            Evidence::Certificate { common_name, is_administrator: false, .. } => {
+                common_name.as_ref().to_owned()
+            }
             other => panic!("{other:?}"),
         }
     }

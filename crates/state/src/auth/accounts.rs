@@ -8,11 +8,12 @@
 
 use super::key_set::KeySet;
 use super::secret::PasswordHash;
+use super::terms::{Ability, CertificateNames, Circumstances, IdentityRule, Limits, Terms};
 use super::{Denied, Right};
 use crate::record::Record;
 use bytes::Bytes;
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use types::{AuthRevision, Key, KeyRange};
 
 /// The first user, and the role that may do everything.
@@ -28,6 +29,9 @@ pub struct Accounts {
     revision: AuthRevision,
     users: BTreeMap<String, User>,
     roles: BTreeMap<String, Role>,
+    /// Of roles that have any.
+    terms: BTreeMap<String, Terms>,
+    identities: BTreeMap<String, IdentityRule>,
 }
 
 /// Somebody who can be recognized, by password or by certificate.
@@ -39,8 +43,10 @@ pub struct User {
     pub password: PasswordHash,
     /// Its roles, sorted. One that is not there gives nothing.
     pub roles: Vec<String>,
-    /// What all that comes to.
+    /// What all that comes to, when all of its roles count.
     grants: OnceLock<Arc<Grants>>,
+    /// The same for the roles that counted when it was last asked, where conditions decide which.
+    some: Arc<Mutex<Option<(Vec<bool>, Arc<Grants>)>>>,
 }
 
 /// A named list of permissions.
@@ -80,6 +86,8 @@ pub struct Grants {
     is_root: bool,
     read: KeySet,
     write: KeySet,
+    abilities: BTreeSet<Ability>,
+    limits: Limits,
 }
 
 impl PermissionKind {
@@ -119,7 +127,7 @@ impl Permission {
         self.range().is_some_and(|range| !range.is_empty())
     }
 
-    fn gives(&self, right: Right) -> bool {
+    pub(crate) fn gives(&self, right: Right) -> bool {
         matches!(
             (self.kind, right),
             (PermissionKind::ReadWrite, _)
@@ -134,6 +142,18 @@ impl Grants {
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.is_root
+    }
+
+    /// Whether the administrative right is given.
+    #[must_use]
+    pub fn has(&self, ability: Ability) -> bool {
+        self.is_root || self.abilities.contains(&ability)
+    }
+
+    /// What may be asked for at most; nothing limits an administrator.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        if self.is_root { Limits::default() } else { self.limits }
     }
 
     /// Whether `right` is given on all of `range`.
@@ -151,7 +171,7 @@ impl User {
     /// A user as the store has it.
     #[must_use]
     pub fn new(no_password: bool, password: PasswordHash, roles: Vec<String>) -> Self {
-        Self { no_password, password, roles, grants: OnceLock::new() }
+        Self { no_password, password, roles, grants: OnceLock::new(), some: Arc::default() }
     }
 
     /// Whether it holds the role.
@@ -176,6 +196,8 @@ impl Default for Accounts {
             revision: FIRST_AUTH_REVISION,
             users: BTreeMap::new(),
             roles: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            identities: BTreeMap::new(),
         }
     }
 }
@@ -215,41 +237,110 @@ impl Accounts {
         self.roles.iter().map(|(name, role)| (name.as_str(), role))
     }
 
-    /// What a user may do; none for an unknown user.
+    /// What a role is beyond its permissions.
     #[must_use]
-    pub fn grants(&self, user: &str) -> Option<&Arc<Grants>> {
-        let user = self.users.get(user)?;
-        Some(user.grants.get_or_init(|| Arc::new(self.compute(user))))
+    pub fn terms(&self, role: &str) -> Option<&Terms> {
+        self.terms.get(role)
     }
 
-    fn compute(&self, user: &User) -> Grants {
-        if user.has_role(ROOT) {
+    /// All terms, by the role's name.
+    pub fn all_terms(&self) -> impl ExactSizeIterator<Item = (&str, &Terms)> {
+        self.terms.iter().map(|(role, terms)| (role.as_str(), terms))
+    }
+
+    /// Whether any role has any.
+    #[must_use]
+    pub fn has_terms(&self) -> bool {
+        !self.terms.is_empty()
+    }
+
+    /// The rules by which certificates are recognized, by name.
+    pub fn identities(&self) -> impl ExactSizeIterator<Item = (&str, &IdentityRule)> {
+        self.identities.iter().map(|(name, rule)| (name.as_str(), rule))
+    }
+
+    /// Whose a certificate is by these rules; the first rule by name that fits.
+    #[must_use]
+    pub fn recognize(&self, names: &CertificateNames) -> Option<&str> {
+        let rule = self.identities.values().find(|rule| rule.matcher.matches(names))?;
+        Some(&rule.user)
+    }
+
+    /// What a user may do when all of its roles count; none for an unknown user.
+    #[must_use]
+    pub fn grants(&self, user: &str) -> Option<Arc<Grants>> {
+        let user = self.users.get(user)?;
+        Some(user.grants.get_or_init(|| Arc::new(self.compute(user, |_| true))).clone())
+    }
+
+    /// What a user may do under these circumstances; none for an unknown user.
+    #[must_use]
+    pub fn grants_in(&self, name: &str, circumstances: &Circumstances) -> Option<Arc<Grants>> {
+        let user = self.users.get(name)?;
+        let is_conditional = |role: &String| self.terms(role).is_some_and(Terms::is_conditional);
+        if self.terms.is_empty() || !user.roles.iter().any(is_conditional) {
+            return self.grants(name);
+        }
+        let counts = |role: &String| self.terms(role).is_none_or(|terms| terms.counts(circumstances));
+        let counting: Vec<bool> = user.roles.iter().map(counts).collect();
+        let mut some = user.some.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, grants)) = some.as_ref().filter(|(counted, _)| *counted == counting) {
+            return Some(grants.clone());
+        }
+        let grants = Arc::new(self.compute(user, counts));
+        *some = Some((counting, grants.clone()));
+        Some(grants)
+    }
+
+    fn compute(&self, user: &User, counts: impl Fn(&String) -> bool) -> Grants {
+        let roles: Vec<&String> = user.roles.iter().filter(|role| counts(role)).collect();
+        self.grants_of(&roles)
+    }
+
+    /// What these roles come to together.
+    pub(crate) fn grants_of(&self, roles: &[&String]) -> Grants {
+        if roles.iter().any(|role| *role == ROOT) {
             return Grants { is_root: true, ..Grants::default() };
         }
+        let terms = || roles.iter().filter_map(|role| self.terms.get(*role));
         let permissions =
-            || user.roles.iter().filter_map(|role| self.roles.get(role)).flat_map(|role| &role.permissions);
-        let ranges = |right| {
-            let given: Vec<KeyRange> = permissions()
-                .filter(|permission| permission.gives(right))
-                .filter_map(Permission::range)
-                .collect();
-            KeySet::of(&given)
+            || roles.iter().filter_map(|role| self.roles.get(*role)).flat_map(|role| &role.permissions);
+        let keys = |right| {
+            let (granted, denied) =
+                (set(permissions(), right), set(terms().flat_map(|terms| &terms.deny), right));
+            granted.without(&denied)
         };
-        Grants { is_root: false, read: ranges(Right::Read), write: ranges(Right::Write) }
+        Grants {
+            is_root: false,
+            read: keys(Right::Read),
+            write: keys(Right::Write),
+            abilities: terms().flat_map(|terms| terms.abilities.iter().copied()).collect(),
+            limits: terms().fold(Limits::default(), |limits, terms| limits.and(terms.limits)),
+        }
     }
 
-    /// What a user may do, for one recognized when the policy stood at `known`; nothing while access control is off.
+    /// What a user may do, for one recognized when the policy stood at `known`; where the circumstances are not known any
+    /// more (an entry that is applied), as if all conditions were met: the edge has looked at them.
     ///
     /// # Errors
     /// etcd's refusals, in its order: nobody is named, the policy changed since, no such user.
-    pub fn standing(&self, user: &str, known: AuthRevision) -> Result<&Arc<Grants>, Denied> {
+    pub fn standing(
+        &self,
+        user: &str,
+        known: AuthRevision,
+        circumstances: Option<&Circumstances>,
+    ) -> Result<Arc<Grants>, Denied> {
         if known == AuthRevision(0) {
             return Err(Denied::Anonymous);
         }
         if known < self.revision {
             return Err(Denied::OldRevision);
         }
-        self.grants(user).ok_or(Denied::Forbidden)
+        let grants = match circumstances {
+            Some(circumstances) => self.grants_in(user, circumstances),
+            None => self.grants(user),
+        };
+        grants.ok_or(Denied::Forbidden)
     }
 
     /// Whether the user is an administrator.
@@ -274,7 +365,13 @@ impl Accounts {
             self.users.iter().map(|(name, user)| Record::User { name: name.clone(), user: user.clone() });
         let roles =
             self.roles.iter().map(|(name, role)| Record::Role { name: name.clone(), role: role.clone() });
-        std::iter::once(policy).chain(users).chain(roles)
+        let terms =
+            self.terms.iter().map(|(role, terms)| Record::Terms { role: role.clone(), terms: terms.clone() });
+        let identities = self
+            .identities
+            .iter()
+            .map(|(name, rule)| Record::Identity { name: name.clone(), rule: rule.clone() });
+        std::iter::once(policy).chain(users).chain(roles).chain(terms).chain(identities)
     }
 
     pub(crate) fn set_enabled(&mut self, is_enabled: bool) {
@@ -298,15 +395,40 @@ impl Accounts {
         self.roles.insert(name, role);
     }
 
+    /// Its terms go with it.
     pub(crate) fn remove_role(&mut self, name: &str) {
         self.forget_grants_of(name);
         self.roles.remove(name);
+        self.terms.remove(name);
+    }
+
+    pub(crate) fn set_terms(&mut self, role: String, terms: Terms) {
+        self.forget_grants_of(&role);
+        if terms.is_empty() {
+            self.terms.remove(&role);
+        } else {
+            self.terms.insert(role, terms);
+        }
+    }
+
+    pub(crate) fn set_identity(&mut self, name: String, rule: IdentityRule) {
+        self.identities.insert(name, rule);
+    }
+
+    pub(crate) fn remove_identity(&mut self, name: &str) {
+        self.identities.remove(name);
     }
 
     fn forget_grants_of(&mut self, role: &str) {
-        self.users
-            .values_mut()
-            .filter(|user| user.has_role(role))
-            .for_each(|user| user.grants = OnceLock::new());
+        for user in self.users.values_mut().filter(|user| user.has_role(role)) {
+            (user.grants, user.some) = (OnceLock::new(), Arc::default());
+        }
     }
+}
+
+/// The keys on which these permissions give the right.
+fn set<'a>(permissions: impl Iterator<Item = &'a Permission>, right: Right) -> KeySet {
+    let ranges: Vec<KeyRange> =
+        permissions.filter(|permission| permission.gives(right)).filter_map(Permission::range).collect();
+    KeySet::of(&ranges)
 }

@@ -2,6 +2,7 @@
 
 use super::accounts::Permission;
 use super::secret::PasswordHash;
+use super::terms::{IdentityRule, Terms};
 use bytes::Bytes;
 
 /// One change of the access store.
@@ -62,6 +63,25 @@ pub enum AccessChange {
         role: String,
         /// The permission, if one was named.
         permission: Option<Permission>,
+    },
+    /// Sets what a role is beyond its permissions, whole. No act of etcd's: only where every member is ours.
+    SetTerms {
+        /// The role's name.
+        role: String,
+        /// What it is.
+        terms: Terms,
+    },
+    /// Sets a rule by which certificates are recognized. No act of etcd's.
+    SetIdentity {
+        /// The rule's name.
+        name: String,
+        /// The rule.
+        rule: IdentityRule,
+    },
+    /// Forgets such a rule. No act of etcd's.
+    RemoveIdentity {
+        /// The rule's name.
+        name: String,
     },
     /// Takes the permission on exactly this range from a role.
     RoleRevokePermission {

@@ -40,6 +40,23 @@ impl KeySet {
         Self { intervals }
     }
 
+    /// The keys that are in this set and not in `other`.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut intervals = Vec::with_capacity(self.intervals.len());
+        for whole in &self.intervals {
+            let mut rest = Some(whole.clone());
+            for hole in &other.intervals {
+                let Some(left) = rest.take() else { break };
+                let (before, behind) = left.cut(hole);
+                intervals.extend(before);
+                rest = behind;
+            }
+            intervals.extend(rest);
+        }
+        Self { intervals }
+    }
+
     /// Whether no key is in the set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -99,6 +116,24 @@ impl Interval {
         self.start.as_ref() <= key && self.end.as_ref().is_none_or(|end| key < end.as_ref())
     }
 
+    /// What is left of it before and behind a hole.
+    fn cut(self, hole: &Self) -> (Option<Self>, Option<Self>) {
+        let begins_before = |end: &Option<Bytes>, start: &Bytes| end.as_ref().is_none_or(|end| start < end);
+        if !begins_before(&self.end, &hole.start) {
+            return (Some(self), None);
+        }
+        if !begins_before(&hole.end, &self.start) {
+            return (None, Some(self));
+        }
+        let before = (self.start < hole.start)
+            .then(|| Self { start: self.start.clone(), end: Some(hole.start.clone()) });
+        let behind = match &hole.end {
+            Some(end) if begins_before(&self.end, end) => Some(Self { start: end.clone(), end: self.end }),
+            _ => None,
+        };
+        (before, behind)
+    }
+
     /// Whether an interval that begins at `start`, not before this one, leaves no gap behind this one.
     fn reaches(&self, start: &[u8]) -> bool {
         self.end.as_ref().is_none_or(|end| start <= end.as_ref())
@@ -148,6 +183,12 @@ mod tests {
             let asked_for: Vec<bool> =
                 representatives(&all).iter().filter(|key| asked.contains(key)).map(|key| is_granted(key)).collect();
             prop_assert_eq!(set.touches(&asked), asked_for.contains(&true));
+            // Every key of the question is taken out of the set, and no other.
+            let rest = set.without(&KeySet::of([&asked]));
+            for key in representatives(&all) {
+                let single = KeyRange::single(types::Key::new(key.clone().into()).unwrap());
+                prop_assert_eq!(rest.covers(&single), is_granted(&key) && !asked.contains(&key));
+            }
             if asked.is_empty() {
                 prop_assert_eq!(set.covers(&asked), is_granted(asked.start.as_slice()));
             } else {

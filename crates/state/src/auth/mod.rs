@@ -15,14 +15,18 @@
 pub mod accesses;
 mod accounts;
 mod change;
+mod explain;
 mod key_set;
 mod secret;
+mod terms;
 
 pub use accesses::Accesses;
 pub use accounts::{Accounts, Grants, Permission, PermissionKind, ROOT, Role, User};
 pub use change::AccessChange;
+pub use explain::{Explanation, Wish};
 pub use key_set::KeySet;
 pub use secret::PasswordHash;
+pub use terms::{Ability, CertificateNames, Circumstances, IdentityRule, Limits, Matcher, Network, Terms};
 
 use crate::command::Command;
 use crate::leases::Leases;
@@ -42,6 +46,8 @@ pub enum Evidence {
         common_name: Arc<str>,
         /// Whether this cluster's own authority issued it to an administrator.
         is_administrator: bool,
+        /// What else it says of its holder.
+        names: Arc<CertificateNames>,
     },
     /// A token that was issued here and is good.
     Token {
@@ -60,7 +66,10 @@ pub enum Evidence {
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Principal(Identity);
+pub struct Principal {
+    identity: Identity,
+    circumstances: Circumstances,
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Identity {
@@ -77,7 +86,7 @@ impl Principal {
     /// The principal's name, for the audit record and the log.
     #[must_use]
     pub fn name(&self) -> &str {
-        match &self.0 {
+        match &self.identity {
             Identity::System => "system",
             Identity::Named(name, _) => name,
             Identity::FalseRoot => "root of another authority",
@@ -86,18 +95,28 @@ impl Principal {
         }
     }
 
-    /// The same, as if recognized this moment: for what was let in before and is looked at again.
+    /// The same, as if recognized at `now` (Unix seconds): for what was let in before and is looked at again.
     #[must_use]
-    pub fn of_today(&self) -> Self {
-        match &self.0 {
-            Identity::Named(name, _) => Self(Identity::Named(name.clone(), None)),
-            _ => self.clone(),
+    pub fn of_today(&self, now: u64) -> Self {
+        let identity = match &self.identity {
+            Identity::Named(name, _) => Identity::Named(name.clone(), None),
+            other => other.clone(),
+        };
+        Self { identity, circumstances: Circumstances { now, ..self.circumstances } }
+    }
+
+    /// The user's name, if it is somebody's.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match &self.identity {
+            Identity::Named(name, _) => Some(name),
+            _ => None,
         }
     }
 
     /// Who an entry says proposed it, when the policy stood at `revision`.
     fn actor(&self, revision: AuthRevision) -> Actor {
-        match &self.0 {
+        match &self.identity {
             Identity::System => Actor::system(),
             Identity::Named(name, known) => {
                 Actor { user: Cow::Owned(name.as_ref().to_owned()), known: known.unwrap_or(revision) }
@@ -152,6 +171,8 @@ pub enum Demand {
     User(String),
     /// Holding this role, or being an administrator.
     Role(String),
+    /// An administrative right.
+    Ability(Ability),
     /// Being an administrator.
     Administrator,
 }
@@ -171,13 +192,13 @@ impl Demanding for Command {
             Self::LeaseGrant(_) => Demand::Known,
             // The password was checked before; who has it needs no other right.
             Self::Authenticate(_) => Demand::Nothing,
-            Self::Compact(_)
-            | Self::LeaseCheckpoint(_)
-            | Self::Alarm(_)
+            Self::Compact(_) => Demand::Ability(Ability::Compact),
+            Self::DowngradeSet(_) => Demand::Ability(Ability::Downgrade),
+            Self::Alarm(_) => Demand::Ability(Ability::Alarm),
+            Self::LeaseCheckpoint(_)
             | Self::Access(_)
             | Self::ClusterVersionSet(_)
             | Self::MemberAttributesSet(_)
-            | Self::DowngradeSet(_)
             | Self::Nothing => Demand::Administrator,
         }
     }
@@ -204,7 +225,7 @@ impl Demanding for LeaseId {
 /// Handing leadership to a member.
 impl Demanding for MemberId {
     fn demand(&self) -> Demand {
-        Demand::Administrator
+        Demand::Ability(Ability::MoveLeader)
     }
 }
 
@@ -285,10 +306,10 @@ impl Policy {
         Self { base: Base::Closed, accounts: None }
     }
 
-    /// Who the evidence says is asking.
+    /// Who the evidence says is asking, under which circumstances.
     #[must_use]
-    pub fn principal(&self, evidence: &Evidence) -> Principal {
-        Principal(match evidence {
+    pub fn principal(&self, evidence: &Evidence, circumstances: Circumstances) -> Principal {
+        let identity = match evidence {
             Evidence::Member => Identity::System,
             Evidence::None => Identity::Anonymous,
             Evidence::BadToken => Identity::BadToken,
@@ -296,13 +317,42 @@ impl Policy {
             Evidence::Certificate { is_administrator: true, .. } if self.base == Base::Closed => {
                 Identity::Named(Arc::from(ROOT), None)
             }
+            Evidence::Certificate { names, .. } if self.recognize(names).is_some() => {
+                Identity::Named(self.recognize(names).unwrap_or_default(), None)
+            }
             Evidence::Certificate { common_name, .. }
                 if self.base == Base::Closed && &**common_name == ROOT =>
             {
                 Identity::FalseRoot
             }
             Evidence::Certificate { common_name, .. } => Identity::Named(common_name.clone(), None),
-        })
+        };
+        Principal { identity, circumstances }
+    }
+
+    /// Whose a certificate is by the rules beyond common names.
+    fn recognize(&self, names: &CertificateNames) -> Option<Arc<str>> {
+        let accounts = lock::read(&self.accounts.as_ref()?.accounts);
+        accounts.recognize(names).map(Arc::from)
+    }
+
+    /// What the principal may ask for at most; nothing while access control is off.
+    #[must_use]
+    pub fn limits(&self, principal: &Principal) -> Limits {
+        let (Some(shared), Some(user)) = (&self.accounts, principal.user()) else { return Limits::default() };
+        let accounts = lock::read(&shared.accounts);
+        if !accounts.is_enabled() || !accounts.has_terms() {
+            return Limits::default();
+        }
+        let grants = accounts.grants_in(user, &principal.circumstances);
+        grants.map_or(Limits::default(), |grants| grants.limits())
+    }
+
+    /// Explains whether a user may do this.
+    #[must_use]
+    pub fn explain(&self, user: &str, wish: &Wish, circumstances: Option<&Circumstances>) -> Explanation {
+        let Some(shared) = &self.accounts else { return Explanation::default() };
+        lock::read(&shared.accounts).explain(user, wish, circumstances)
     }
 
     /// Whether not everybody may do everything.
@@ -349,7 +399,7 @@ impl Policy {
     pub fn check<T: Demanding>(&self, principal: &Principal, request: &T) -> Result<AuthRevision, Denied> {
         let Some(shared) = &self.accounts else { return self.check_without_accounts(principal) };
         let accounts = lock::read(&shared.accounts);
-        if principal.0 == Identity::System {
+        if principal.identity == Identity::System {
             return Ok(accounts.revision());
         }
         if !accounts.is_enabled() {
@@ -358,7 +408,7 @@ impl Policy {
             }
             return Ok(accounts.revision());
         }
-        let (user, known) = match &principal.0 {
+        let (user, known) = match &principal.identity {
             Identity::System => return Ok(accounts.revision()),
             Identity::BadToken => return Err(Denied::InvalidToken),
             Identity::FalseRoot if request.demand() == Demand::Nothing => return Ok(accounts.revision()),
@@ -378,11 +428,17 @@ impl Policy {
             }
             Demand::Known => {}
             Demand::Keys(accesses) => {
-                check_keys(&accounts, &lock::read(&shared.leases), (user, known), &accesses)?;
+                let circumstances = Some(&principal.circumstances);
+                check_keys(&accounts, &lock::read(&shared.leases), (user, known), circumstances, &accesses)?;
             }
+            Demand::Ability(ability)
+                if known >= accounts.revision()
+                    && accounts
+                        .grants_in(user, &principal.circumstances)
+                        .is_some_and(|grants| grants.has(ability)) => {}
             Demand::User(wanted) if !user.is_empty() && wanted == user => {}
             Demand::Role(wanted) if accounts.user(user).is_some_and(|user| user.has_role(&wanted)) => {}
-            Demand::User(_) | Demand::Role(_) | Demand::Administrator => {
+            Demand::User(_) | Demand::Role(_) | Demand::Ability(_) | Demand::Administrator => {
                 accounts.check_administrator(user)?;
                 // etcd lets a demoted administrator's old token pass here.
                 if known < accounts.revision() {
@@ -394,7 +450,7 @@ impl Policy {
     }
 
     fn check_without_accounts(&self, principal: &Principal) -> Result<AuthRevision, Denied> {
-        match (&principal.0, self.base) {
+        match (&principal.identity, self.base) {
             (Identity::System, _) | (_, Base::Open) => Ok(accounts::FIRST_AUTH_REVISION),
             (Identity::Named(name, _), Base::Closed) if &**name == ROOT => Ok(accounts::FIRST_AUTH_REVISION),
             (_, Base::Closed) => Err(Denied::Forbidden),
@@ -407,10 +463,11 @@ pub(crate) fn check_keys(
     accounts: &Accounts,
     leases: &Leases,
     (user, known): (&str, AuthRevision),
+    circumstances: Option<&Circumstances>,
     accesses: &Accesses,
 ) -> Result<(), Denied> {
     if !accesses.ranges.is_empty() {
-        let grants = accounts.standing(user, known)?;
+        let grants = accounts.standing(user, known, circumstances)?;
         if !accesses.ranges.iter().all(|(range, right)| grants.allow(range, *right)) {
             return Err(Denied::Forbidden);
         }
@@ -419,7 +476,7 @@ pub(crate) fn check_keys(
         if lease.keys.is_empty() || accounts.check_administrator(user).is_ok() {
             continue;
         }
-        let grants = accounts.standing(user, known)?;
+        let grants = accounts.standing(user, known, circumstances)?;
         if !lease.keys.iter().all(|key| grants.allow(&KeyRange::single(key.clone()), right)) {
             return Err(Denied::Forbidden);
         }

@@ -71,10 +71,37 @@ proptest! {
         leases.attach(&lease_key, LeaseId(1));
         let who = ("u", accounts.revision());
         let plain = Accesses { ranges: vec![(single(&key), right)], leases: Vec::new() };
-        prop_assert_eq!(check_keys(&accounts, &leases, who, &plain).is_ok(), may_touch(&roles, &key, right));
+        prop_assert_eq!(check_keys(&accounts, &leases, who, None, &plain).is_ok(), may_touch(&roles, &key, right));
         let leased = Accesses { ranges: vec![(single(&key), right)], leases: vec![(LeaseId(1), right)] };
         let expected = may_touch(&roles, &key, right) && may_touch(&roles, &lease_key, right);
-        prop_assert_eq!(check_keys(&accounts, &leases, who, &leased).is_ok(), expected);
+        prop_assert_eq!(check_keys(&accounts, &leases, who, None, &leased).is_ok(), expected);
+    }
+
+    /// A denial wins over every permission of every role, wherever it stands, and takes nothing else away; and the
+    /// explanation says what is decided.
+    #[test]
+    fn denials_win_and_explanations_are_the_decision(
+        roles in some_roles(), denied in proptest::collection::vec(some_range(), 0..3), asked in some_range(), is_write: bool,
+    ) {
+        let mut accounts = accounts(&roles);
+        let deny: Vec<Permission> = denied.iter().map(|range| written(range, PermissionKind::ReadWrite)).collect();
+        let name = "r0".to_owned();
+        let has_role = !roles.is_empty();
+        if has_role {
+            accounts.set_terms(name, Terms { deny, ..Terms::default() });
+        }
+        let right = if is_write { Right::Write } else { Right::Read };
+        let first = asked.start.as_slice();
+        let expected = may_touch(&roles, first, right)
+            && !(has_role && denied.iter().any(|range| range.contains(first)));
+        let single = KeyRange::single(asked.start.clone());
+        let grants = accounts.grants("u").unwrap();
+        prop_assert_eq!(grants.allow(&single, right), expected);
+        for range in [single, asked] {
+            let explained = accounts.explain("u", &Wish::Keys(range.clone(), right), None);
+            prop_assert_eq!(explained.is_allowed, grants.allow(&range, right), "{:?}", explained);
+            prop_assert!(!explained.reasons.is_empty());
+        }
     }
 
     /// What a user may do is forgotten with every change that it rests on: after any change the answer is that of accounts
@@ -97,6 +124,37 @@ proptest! {
             prop_assert_eq!(of(&changed), of(&anew));
         }
     }
+}
+
+/// A role counts while its conditions are met: what it gives, what it denies, and its administrative rights.
+#[test]
+fn a_role_counts_under_its_conditions() {
+    let mut accounts = accounts(&[vec![(KeyRange::all(), PermissionKind::Read)], vec![]]);
+    let terms = Terms {
+        sources: vec![Network::parse("10.0.0.0/8").unwrap()],
+        not_after: 100,
+        abilities: [Ability::Compact].into(),
+        ..Terms::default()
+    };
+    accounts.set_terms("r0".to_owned(), terms);
+    let at = |source: &str, now| Circumstances { source: source.parse().ok(), now };
+    for (circumstances, counts) in
+        [(at("10.1.1.1", 99), true), (at("10.1.1.1", 100), false), (at("11.1.1.1", 99), false)]
+    {
+        for _ in 0..2 {
+            let grants = accounts.grants_in("u", &circumstances).unwrap();
+            assert_eq!(grants.allow(&KeyRange::all(), Right::Read), counts, "{circumstances:?}");
+            assert_eq!(grants.has(Ability::Compact), counts);
+            assert!(!grants.has(Ability::Snapshot));
+            for wish in [Wish::Keys(KeyRange::all(), Right::Read), Wish::Ability(Ability::Compact)] {
+                assert_eq!(accounts.explain("u", &wish, Some(&circumstances)).is_allowed, counts);
+            }
+        }
+    }
+    assert!(
+        accounts.grants("u").unwrap().has(Ability::Compact),
+        "where nobody knows any more, the edge has looked"
+    );
 }
 
 /// The record of everything is everything: what it makes is what it was made of.

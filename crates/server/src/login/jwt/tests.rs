@@ -37,8 +37,12 @@ fn pair(algorithm: &'static rcgen::SignatureAlgorithm) -> rcgen::KeyPair {
 }
 
 fn with(common_name: &str) -> Connection {
-    let evidence = Evidence::Certificate { common_name: Arc::from(common_name), is_administrator: false };
-    Connection { evidence, peer: "127.0.0.1:1".into(), via_tls: true }
+    let evidence = Evidence::Certificate {
+        common_name: Arc::from(common_name),
+        is_administrator: false,
+        names: Arc::default(),
+    };
+    Connection::new(evidence, "127.0.0.1:1".into(), true)
 }
 
 /// Every kind of key signs and checks, the public key is found in the private one, and the two must belong together.

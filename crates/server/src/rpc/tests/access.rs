@@ -3,11 +3,14 @@
 use super::accounts::Accounts;
 use super::rig::{Caller, Rig};
 use super::watching::{Stream, create, put};
+use proto::authpb;
 use proto::etcdserverpb as pb;
 use proto::etcdserverpb::auth_client::AuthClient;
+use proto::strongroom::v1 as own;
+use proto::strongroom::v1::access_client::AccessClient;
 use proto::v3electionpb;
 use proto::v3electionpb::election_client::ElectionClient;
-use state::auth::Base;
+use state::auth::{Base, CertificateNames};
 use std::time::Duration;
 use tokio_stream::StreamExt;
 use tonic::Code;
@@ -206,4 +209,96 @@ async fn access_control_stays_on() {
     let refused = auth.auth_disable(pb::AuthDisableRequest {}).await.unwrap_err();
     assert!(refused.message().starts_with("strongroom: access control is always on"), "{refused:?}");
     assert!(auth.auth_status(pb::AuthStatusRequest {}).await.unwrap().into_inner().enabled);
+}
+
+/// Beyond etcd: a denial wins over the grant, a role counts from its networks only, an administrative right needs no root,
+/// limits are kept, and the explanation says so.
+#[tokio::test]
+async fn roles_have_terms() {
+    let (rig, mut accounts) = rig().await;
+    accounts.user("bob", &["k"]).await;
+    let (mut root, bob) = (AccessClient::new(rig.administrator()), rig.named("bob"));
+    let mut set = async |terms: own::RoleTerms| {
+        root.set_role(own::SetRoleRequest { role: "k".into(), terms: Some(terms) }).await.unwrap();
+    };
+    let get = async |key: &'static str| {
+        bob.kv().range(pb::RangeRequest { key: key.into(), ..Default::default() }).await.map(drop)
+    };
+    let denied =
+        |answer: Result<(), tonic::Status>| answer.unwrap_err().message() == "etcdserver: permission denied";
+    let deny = authpb::Permission { key: "k5".into(), range_end: "k6".into(), ..Default::default() };
+    set(own::RoleTerms { deny: vec![deny], abilities: vec!["compact".into()], ..Default::default() }).await;
+    get("k1").await.unwrap();
+    assert!(denied(get("k55").await), "denied, though granted");
+    let whole = pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() };
+    assert!(bob.kv().range(whole).await.is_err(), "a range that holds what is denied");
+    put(&bob, "k55", "to read is denied, not to write").await;
+    bob.kv().compact(pb::CompactionRequest { revision: 2, physical: false }).await.unwrap();
+    assert!(denied(bob.maintenance().defragment(pb::DefragmentRequest {}).await.map(drop)));
+    let ask = own::ExplainRequest {
+        user: "bob".into(),
+        operation: "get".into(),
+        key: "k55".into(),
+        ..Default::default()
+    };
+    let mut own_view = AccessClient::new(bob.clone());
+    let told = own_view.explain(ask.clone()).await.unwrap().into_inner();
+    assert!(!told.allowed && told.role == "k" && told.reasons[0].contains("denies"), "{told:?}");
+    let of_alice = own::ExplainRequest { user: "alice".into(), ..ask };
+    assert!(own_view.explain(of_alice).await.is_err(), "of itself alone");
+    set(own::RoleTerms { sources: vec!["10.0.0.0/8".into()], ..Default::default() }).await;
+    assert!(denied(get("k1").await), "from elsewhere");
+    set(own::RoleTerms { sources: vec!["127.0.0.0/8".into()], not_after: 1, ..Default::default() }).await;
+    assert!(denied(get("k1").await), "it has ended");
+    set(own::RoleTerms { sources: vec!["127.0.0.0/8".into()], write_bytes_max: 10, ..Default::default() })
+        .await;
+    get("k1").await.unwrap();
+    let large = pb::PutRequest { key: "k1".into(), value: vec![0; 9].into(), ..Default::default() };
+    let refused = bob.kv().put(large).await.unwrap_err();
+    assert!(refused.message().starts_with("strongroom: a write of more than 10 bytes"), "{refused:?}");
+    set(own::RoleTerms { requests_per_second: 5, ..Default::default() }).await;
+    let mut limited = 0;
+    for _ in 0..20 {
+        limited += usize::from(get("k1").await.is_err_and(|status| status.code() == Code::ResourceExhausted));
+    }
+    assert!((10..=15).contains(&limited), "{limited}");
+    let unknown = own::RoleTerms { abilities: vec!["everything".into()], ..Default::default() };
+    let mut root = AccessClient::new(rig.administrator());
+    let refused =
+        root.set_role(own::SetRoleRequest { role: "k".into(), terms: Some(unknown) }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let of_root = own::SetRoleRequest { role: "root".into(), terms: Some(own::RoleTerms::default()) };
+    assert!(root.set_role(of_root).await.is_err(), "root has no terms");
+}
+
+/// A certificate can be known by more than its common name, by a rule that only an administrator makes.
+#[tokio::test]
+async fn certificates_are_known_by_rules() {
+    let (rig, mut accounts) = rig().await;
+    accounts.user("workload", &["k"]).await;
+    let names = CertificateNames { uri: Some("spiffe://a/ns/b".into()), ..CertificateNames::default() };
+    let caller = rig.with_names("pod-7", names);
+    let get = || pb::RangeRequest { key: "k1".into(), ..Default::default() };
+    assert!(caller.kv().range(get()).await.is_err(), "no user of that common name");
+    let mut root = AccessClient::new(rig.administrator());
+    let rule = |user: &str| own::IdentityRule {
+        name: "pods".into(),
+        user: user.into(),
+        matcher: Some(own::identity_rule::Matcher::Uri("spiffe://a/ns/b".into())),
+    };
+    root.set_identity(own::SetIdentityRequest { rule: Some(rule("workload")) }).await.unwrap();
+    caller.kv().range(get()).await.unwrap();
+    let me = AccessClient::new(caller.clone()).who_am_i(own::WhoAmIRequest {}).await.unwrap().into_inner();
+    assert_eq!((me.user.as_str(), me.roles.as_slice()), ("workload", &["k".to_owned()][..]));
+    assert!(
+        AccessClient::new(caller.clone())
+            .set_identity(own::SetIdentityRequest { rule: Some(rule("root")) })
+            .await
+            .is_err()
+    );
+    assert_eq!(root.show(own::ShowRequest {}).await.unwrap().into_inner().identities, [rule("workload")]);
+    root.remove_identity(own::RemoveIdentityRequest { name: "pods".into() }).await.unwrap();
+    assert!(caller.kv().range(get()).await.is_err());
+    let again = root.remove_identity(own::RemoveIdentityRequest { name: "pods".into() }).await.unwrap_err();
+    assert_eq!(again.code(), Code::NotFound);
 }

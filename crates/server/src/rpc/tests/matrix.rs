@@ -157,6 +157,8 @@ fn class(path: &str) -> Class {
         | "Campaign" | "Leader" | "Observe" | "Proclaim" | "Resign" => Class::Keys,
         "Compact" | "Defragment" | "Downgrade" | "Hash" | "HashKV" | "MoveLeader" | "Snapshot"
         | "MemberAdd" | "MemberPromote" | "MemberRemove" | "MemberUpdate" => Class::Administrator,
+        "WhoAmI" => Class::Known,
+        "Explain" | "Show" | "SetRole" | "SetIdentity" | "RemoveIdentity" => Class::Administrator,
         name if path.starts_with("/etcdserverpb.Auth/") && name != "Watch" => Class::Administrator,
         other => panic!("{other} is not classified"),
     }

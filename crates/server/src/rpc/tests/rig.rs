@@ -11,7 +11,7 @@ use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
-use state::auth::{Base, Evidence};
+use state::auth::{Base, CertificateNames, Evidence};
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -107,8 +107,16 @@ impl Rig {
         self.with_certificate("root", true)
     }
 
+    /// Somebody whose certificate says more than its common name.
+    pub(super) fn with_names(&self, name: &str, names: CertificateNames) -> Caller {
+        let (common_name, names) = (Arc::from(name), Arc::new(names));
+        let evidence = Evidence::Certificate { common_name, is_administrator: false, names };
+        Caller { routes: self.routes.clone(), evidence, token: None }
+    }
+
     fn with_certificate(&self, name: &str, is_administrator: bool) -> Caller {
-        let evidence = Evidence::Certificate { common_name: Arc::from(name), is_administrator };
+        let evidence =
+            Evidence::Certificate { common_name: Arc::from(name), is_administrator, names: Arc::default() };
         Caller { routes: self.routes.clone(), evidence, token: None }
     }
 }
@@ -160,8 +168,7 @@ impl tower::Service<Request<Body>> for Caller {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let connection =
-            Connection { evidence: self.evidence.clone(), peer: "127.0.0.1:1".into(), via_tls: true };
+        let connection = Connection::new(self.evidence.clone(), "127.0.0.1:1".into(), true);
         request.extensions_mut().insert(Arc::new(connection));
         if let Some(token) = &self.token {
             request.headers_mut().insert("token", token.parse().unwrap());

@@ -1,0 +1,168 @@
+//! Our Access service: what of the policy etcd's Auth service has no words for.
+//!
+//! Owns the translation between its messages and the house's words; changes go through the log as entries of our own.
+
+use super::Services;
+use super::requests::{AboutAccess, Act};
+use super::status::Failure;
+use node::own_messages;
+use proto::strongroom::v1 as own;
+use state::Command;
+use state::auth::{
+    Ability, AccessChange, Accounts, Circumstances, Evidence, Explanation, Principal, ROOT, Right, Wish,
+};
+use std::borrow::Cow;
+use tonic::{Code, Request, Response, Status};
+use types::{Key, KeyRange};
+
+/// The Access service.
+#[derive(Clone)]
+pub(super) struct Access(pub Services);
+
+impl Access {
+    async fn change(&self, principal: &Principal, change: AccessChange) -> Result<u64, Failure> {
+        self.0.propose(principal, Command::Access(change)).await?;
+        Ok(self.0.member().gauges().auth_revision().0)
+    }
+}
+
+fn wrong(what: impl std::fmt::Display) -> Failure {
+    Failure::Other(Code::InvalidArgument, Cow::Owned(format!("strongroom: {what}")))
+}
+
+fn no_right(name: &str) -> Failure {
+    let all: Vec<&str> = Ability::ALL.iter().map(|ability| ability.name()).collect();
+    wrong(format_args!(
+        "{name:?} is neither an administrative right ({}) nor a network in CIDR form",
+        all.join(", ")
+    ))
+}
+
+/// What the request asks about.
+fn wish(operation: &str, key: bytes::Bytes, range_end: bytes::Bytes) -> Result<Wish, Failure> {
+    let right = match operation {
+        "get" | "watch" | "read" => Right::Read,
+        "put" | "delete" | "write" => Right::Write,
+        name => return Ok(Wish::Ability(Ability::named(name).ok_or_else(|| no_operation(name))?)),
+    };
+    let key = Key::new(key).ok_or(Failure::EmptyKey)?;
+    Ok(Wish::Keys(KeyRange::from_pair(key, range_end), right))
+}
+
+fn no_operation(name: &str) -> Failure {
+    let all: Vec<&str> = Ability::ALL.iter().map(|ability| ability.name()).collect();
+    wrong(format_args!(
+        "{name:?} is no operation: write get, watch, put, delete, or one of {}",
+        all.join(", ")
+    ))
+}
+
+fn told(explanation: Explanation) -> own::ExplainResponse {
+    own::ExplainResponse {
+        allowed: explanation.is_allowed,
+        reasons: explanation.reasons,
+        role: explanation.role.unwrap_or_default(),
+        permission: explanation.permission.as_ref().map(own_messages::permission_to),
+    }
+}
+
+#[tonic::async_trait]
+impl own::access_server::Access for Access {
+    async fn show(&self, request: Request<own::ShowRequest>) -> Result<Response<own::ShowResponse>, Status> {
+        let proof = self.0.admit(&self.0.principal(&request), AboutAccess::Names)?;
+        self.0.barrier().await?;
+        let all = self.0.inspect(&proof).look_at_accounts(|accounts| own::ShowResponse {
+            roles: accounts
+                .all_terms()
+                .map(|(role, terms)| (role.to_owned(), own_messages::terms_to(terms)))
+                .collect(),
+            identities: accounts
+                .identities()
+                .map(|(name, rule)| own_messages::identity_to(name.to_owned(), rule.clone()))
+                .collect(),
+            auth_revision: accounts.revision().0,
+        });
+        Ok(Response::new(all))
+    }
+
+    async fn set_role(
+        &self,
+        request: Request<own::SetRoleRequest>,
+    ) -> Result<Response<own::SetRoleResponse>, Status> {
+        let principal = self.0.principal(&request);
+        self.0.admit(&principal, Act::AccessControl)?;
+        let asked = request.into_inner();
+        let terms =
+            own_messages::terms_from(asked.terms.unwrap_or_default()).map_err(|name| no_right(&name))?;
+        let auth_revision =
+            self.change(&principal, AccessChange::SetTerms { role: asked.role, terms }).await?;
+        Ok(Response::new(own::SetRoleResponse { auth_revision }))
+    }
+
+    async fn set_identity(
+        &self,
+        request: Request<own::SetIdentityRequest>,
+    ) -> Result<Response<own::SetIdentityResponse>, Status> {
+        let principal = self.0.principal(&request);
+        self.0.admit(&principal, Act::AccessControl)?;
+        let rule = own_messages::identity_from(request.into_inner().rule.unwrap_or_default());
+        let (name, rule) = rule.ok_or_else(|| wrong("a rule needs a uri, a dns or an organization"))?;
+        let auth_revision = self.change(&principal, AccessChange::SetIdentity { name, rule }).await?;
+        Ok(Response::new(own::SetIdentityResponse { auth_revision }))
+    }
+
+    async fn remove_identity(
+        &self,
+        request: Request<own::RemoveIdentityRequest>,
+    ) -> Result<Response<own::RemoveIdentityResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let name = request.into_inner().name;
+        let auth_revision = self.change(&principal, AccessChange::RemoveIdentity { name }).await?;
+        Ok(Response::new(own::RemoveIdentityResponse { auth_revision }))
+    }
+
+    async fn explain(
+        &self,
+        request: Request<own::ExplainRequest>,
+    ) -> Result<Response<own::ExplainResponse>, Status> {
+        let principal = self.0.principal(&request);
+        let asked = request.into_inner();
+        // Everybody may ask about itself.
+        self.0.admit(&principal, AboutAccess::User(asked.user.clone()))?;
+        let wish = wish(&asked.operation, asked.key, asked.range_end)?;
+        let source = match asked.source.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| wrong(format_args!("{text:?} is no address")))?),
+        };
+        self.0.barrier().await?;
+        let now = self.0.context.clock.wall().unix_seconds();
+        let circumstances = source.map(|source| Circumstances { source: Some(source), now });
+        let policy = self.0.gate().policy();
+        Ok(Response::new(told(policy.explain(&asked.user, &wish, circumstances.as_ref()))))
+    }
+
+    async fn who_am_i(
+        &self,
+        request: Request<own::WhoAmIRequest>,
+    ) -> Result<Response<own::WhoAmIResponse>, Status> {
+        let caller = self.0.caller(&request);
+        let principal = caller.principal();
+        let proof = self.0.admit(principal, Act::Status)?;
+        let user = principal.user().unwrap_or_default().to_owned();
+        let recognized_by = match caller.connection().map(|connection| &connection.evidence) {
+            _ if caller.has_token() => "a token".to_owned(),
+            Some(Evidence::Certificate { common_name, is_administrator, names }) => match &names.uri {
+                Some(uri) if *is_administrator => format!("the administrator's certificate ({uri})"),
+                Some(uri) => format!("a certificate of {common_name:?} ({uri})"),
+                None => format!("a certificate of {common_name:?}"),
+            },
+            _ => "nothing: no certificate and no token".to_owned(),
+        };
+        let of = |accounts: &Accounts| {
+            let roles = accounts.user(&user).map(|user| user.roles.clone()).unwrap_or_default();
+            (!accounts.is_enabled() || roles.iter().any(|role| role == ROOT), roles)
+        };
+        let (is_administrator, roles) = self.0.inspect(&proof).look_at_accounts(of);
+        Ok(Response::new(own::WhoAmIResponse { user, recognized_by, roles, is_administrator }))
+    }
+}
