@@ -66,9 +66,9 @@ def others_keys(w):
         denied(c.delete, "/bob/a")
         denied(c.get_prefix, "/")
         denied(c.create, "/bob/new", "x")
-    denied(w.alice.transaction, {"success": [{"request_put": {"key": _encode("/alice/t"), "value": _encode("1")}}],
+    denied(w.alice.transaction, {"success": [{"request_put": {"key": _encode("/alice/gwt"), "value": _encode("1")}}],
                                  "failure": [{"request_range": {"key": _encode("/bob/a")}}]})
-    same((w.alice.get("/alice/t"), w.bob.get("/bob/a")), ([], [b"bob's"]))
+    same((w.alice.get("/alice/gwt"), w.bob.get("/bob/a")), ([], [b"bob's"]))
 
 
 @check
