@@ -42,8 +42,9 @@ build_patroni() {
     fresh patroni "$here/requirements.txt" && return
     say "installing Patroni"
     rm -rf "$out/venv"
-    python3 -c 'import ensurepip, venv' 2>/dev/null || "$root/tools/packages" python3-venv
-    python3 -m venv "$out/venv"
+    # Debian's own Python: any other may lie where the user postgres does not come.
+    "$root/tools/packages" python3 python3-venv
+    /usr/bin/python3 -m venv "$out/venv"
     "$out/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps -r "$here/requirements.txt"
     stamp patroni "$here/requirements.txt"
 }
