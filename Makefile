@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build test lint unit clients etcd-tests conformance differential steady durable large bench bench-long bench-profile bench-tools
+.PHONY: help run build test lint unit clients etcd-tests conformance access-clients differential steady durable large bench bench-long bench-profile bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,6 +46,8 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/memory/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
+# Joins them once the server has users and roles; until then `make access-clients` runs it:
+#	conformance/access/etcdctl/run $(DEBUG)
 
 conformance: build ## third-party clients: Rust, Python, Java; etcdctl's long checks
 	@tools/require rust go
@@ -53,6 +55,14 @@ conformance: build ## third-party clients: Rust, Python, Java; etcdctl's long ch
 	conformance/etcd/tools.sh
 	conformance/etcdctl/run $(RELEASE) --long
 	conformance/clients/run $(RELEASE)
+
+access-clients: build ## real programs as users of their own: etcdctl, Python, Patroni with PostgreSQL, CoreDNS; an OIDC issuer
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	conformance/oidc/check
+	conformance/access/etcdctl/run $(RELEASE)
+	conformance/access/run $(RELEASE)
 
 differential: build ## 100,000 random operations on the real etcd and ours, every answer compared
 	@tools/require rust go

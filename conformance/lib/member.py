@@ -118,6 +118,14 @@ class Member:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
 
+    def healthy(self, tls=None):
+        """Whether it answers now that it is."""
+        try:
+            with urllib.request.urlopen(self.endpoint + "/health", timeout=2, context=tls) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
     def start(self, within_seconds=30):
         """Starts the process and waits until it says it is healthy; fails with the end of its log."""
         self.launch()
@@ -125,12 +133,8 @@ class Member:
         while time.monotonic() < until:
             if self.process.poll() is not None:
                 break
-            try:
-                with urllib.request.urlopen(self.endpoint + "/health", timeout=2) as answer:
-                    if answer.status == 200:
-                        return
-            except OSError:
-                pass
+            if self.healthy():
+                return
             time.sleep(0.05)
         end = open(self.log_path, errors="replace").read()[-2000:]
         state = f"ended with {self.process.poll()}" if self.process.poll() is not None else f"was not healthy after {within_seconds} s"

@@ -22,7 +22,8 @@ crl_extensions = list
 unique_subject = no
 rand_serial = yes
 [any]
-commonName = supplied
+commonName = optional
+organizationName = optional
 [list]
 authorityKeyIdentifier = keyid:always
 [leaf]
@@ -74,7 +75,7 @@ class Issuer:
             )
 
     def leaf(self, name, common_name, usage="clientAuth", names=(), time=ALWAYS, chain=False):
-        """A certificate and its key: (paths). With `chain` the issuer's certificate follows in the file."""
+        """A certificate and its key: (paths). With `chain` the issuer's certificate follows in the file; None as name: it has none."""
         config, request = os.path.join(self.directory, f"{name}.cnf"), os.path.join(self.directory, f"{name}.csr")
         certificate, key = os.path.join(self.directory, f"{name}.crt"), os.path.join(self.directory, f"{name}.key")
         alternative = f"subjectAltName = {','.join(names)}" if names else ""
@@ -89,7 +90,7 @@ class Issuer:
             "ec_paramgen_curve:P-256",
             "-nodes",
             "-subj",
-            f"/CN={common_name}",
+            "/O=nameless" if common_name is None else f"/CN={common_name}",
             "-out",
             request,
             "-keyout",
