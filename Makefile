@@ -39,6 +39,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/etcd/tools.sh
 	conformance/etcdctl/run $(DEBUG)
 	conformance/cli/run $(DEBUG)
+	conformance/access/etcdctl/run $(DEBUG)
 	conformance/sealed/run $(DEBUG)
 	conformance/snapshot/run $(DEBUG)
 	conformance/formats/run $(DEBUG)
