@@ -1,4 +1,7 @@
-"""docs/formats/records.md, "Entries": what a log entry after the manifest's does to the state. Knows keys, leases and alarms."""
+"""docs/formats/records.md, "Entries": what a log entry after the manifest's does to the state."""
+
+import base64
+import binascii
 
 from records import Pair, int64, message
 from sealed import Damage
@@ -6,8 +9,12 @@ from sealed import Damage
 NOSPACE, CORRUPT = 1, 2
 LEASE_TTL_MAX = 9_000_000_000
 PUT, DELETE, TXN, COMPACT, GRANT, REVOKE, ALARM, CHECKPOINT = 4, 5, 6, 7, 8, 9, 10, 11
-#: Requests without effect on keys: a range; version, member's attributes, downgrade.
-SILENT = {3, 1300, 1301, 1302}
+AUTHENTICATE = 1012
+ACCESS = ENABLE, DISABLE, USER_ADD, USER_DELETE, PASSWORD, GRANT_ROLE, REVOKE_ROLE, ROLE_ADD, ROLE_DELETE, PERMIT, FORBID = (
+    1000, 1011, 1100, 1101, 1103, 1104, 1105, 1200, 1201, 1203, 1204)
+#: Requests without effect on keys or accounts: a range, questions about accounts, a token given; version, member's attributes, downgrade.
+SILENT = {3, 1013, 1102, 1106, 1107, 1202, AUTHENTICATE, 1300, 1301, 1302}
+ROOT = "root"
 
 
 class Refused(Exception):
@@ -134,12 +141,15 @@ def needs_room(kind, request):
     return kind in (PUT, GRANT) or (kind == TXN and (ops(request, 2) or ops(request, 3)))
 
 
-def apply_request(state, kind, request):
+def check_alarms(state, kind, request):
     stands = {alarm for _, alarm in state.alarms}
     if CORRUPT in stands and kind in (PUT, DELETE, TXN, COMPACT, GRANT, REVOKE):
         raise Refused("corrupt")
     if NOSPACE in stands and needs_room(kind, request):
         raise Refused("no space")
+
+
+def apply_request(state, kind, request):
     if kind == PUT:
         check_put(state, request)
         writing = Writing(state)
@@ -181,17 +191,177 @@ def apply_request(state, kind, request):
             state.alarms.discard(alarm)
 
 
+def accesses(state, kind, request):
+    """[(key, end, whether to write)] that a request needs, of both branches of a transaction, and of the keys of its leases."""
+    def on_lease(lease):
+        return [(key, b"", True) for key, pair in state.pairs.items() if lease and pair.lease == lease]
+
+    if kind == PUT:
+        key, lease = request.bytes(1), 0 if request.number(6) else request.number(3)
+        return [(key, b"", True), *([(key, b"", False)] if request.number(4) else []), *on_lease(lease)]
+    if kind == DELETE:
+        key, end = request.bytes(1), request.bytes(2)
+        return [(key, end, True), *([(key, end, False)] if request.number(3) else [])]
+    if kind == REVOKE:
+        return on_lease(request.number(1))
+    if kind != TXN:
+        return []
+    needed = [(compare.bytes(3), compare.bytes(64), False) for compare in request.all(1)]
+    for op in request.all(2) + request.all(3):
+        if 1 in op.fields:
+            needed.append((op.one(1).bytes(1), op.one(1).bytes(2), False))
+        for field, inner in ((2, PUT), (3, DELETE), (4, TXN)):
+            if field in op.fields:
+                needed += accesses(state, inner, op.one(field))
+    return needed
+
+
+def covers(granted, key, end):
+    """Whether permissions that touch or overlap come, taken together, to the whole range (an inverted one: its first key)."""
+    last = {b"": key + b"\0", b"\0": None}.get(end, max(end, key + b"\0") if end > key else key + b"\0")
+    at = key
+    for first, beyond in sorted(((f, {b"": f + b"\0", b"\0": None}.get(e, e)) for f, e in granted), key=lambda r: r[0]):
+        if first <= at and (beyond is None or beyond > at):
+            if beyond is None or last is not None and beyond >= last:
+                return True
+            at = beyond
+    return False
+
+
+def check_policy(state, kind, request, name, known):
+    """Whether the user whom an entry names may have it done."""
+    if not state.access_is_on:
+        return
+    roles = state.users[name][2] if name in state.users else []
+    if kind in ACCESS:
+        if ROOT not in roles:
+            raise Refused("no administrator")
+        return
+    needed = accesses(state, kind, request)
+    if kind == REVOKE and ROOT in roles or not needed:
+        return
+    if not known or known < state.access_revision or name not in state.users:
+        raise Refused("nobody, or recognized by an old policy")
+    if ROOT in roles:
+        return
+    for key, end, to_write in needed:
+        granted = [(k, e) for role in roles for how, k, e in state.roles.get(role, []) if how == 2 or how == int(to_write)]
+        if not covers(granted, key, end):
+            raise Refused("not permitted")
+
+
+def text(request, field):
+    return request.bytes(field).decode()
+
+
+def hashed(request, field):
+    try:
+        return base64.b64decode(request.bytes(field), validate=True)
+    except binascii.Error:
+        raise Damage("a hash that is not base64") from None
+
+
+def known(accounts, name):
+    if name not in accounts:
+        raise Refused("no such user or role")
+    return accounts[name]
+
+
+def is_permission(key, end):
+    return bool(key) and (end in (b"", b"\0") or end > key)
+
+
+def change_user(state, kind, request):
+    name = text(request, 1)
+    if kind == USER_ADD:
+        if not name or name in state.users:
+            raise Refused("a name that is empty or taken")
+        without = bool(request.one(3).number(1))
+        state.users[name] = without, b"" if without else hashed(request, 4), []
+        return
+    without, password, roles = known(state.users, name)
+    if kind == USER_DELETE:
+        if state.access_is_on and name == ROOT:
+            raise Refused("root stays")
+        del state.users[name]
+    elif kind == PASSWORD:
+        state.users[name] = without, b"" if without else hashed(request, 3), roles
+    else:
+        role = text(request, 2)
+        if kind == GRANT_ROLE:
+            if role != ROOT:
+                known(state.roles, role)
+            if role in roles:
+                return False
+            roles = sorted([*roles, role], key=str.encode)
+        elif role not in roles or state.access_is_on and name == role == ROOT:
+            raise Refused("a role that is not held, or root's own")
+        else:
+            roles = [held for held in roles if held != role]
+        state.users[name] = without, password, roles
+    return True
+
+
+def change_role(state, kind, request):
+    name = text(request, 1)
+    if kind == ROLE_ADD:
+        if not name or name in state.roles:
+            raise Refused("a name that is empty or taken")
+        state.roles[name] = []
+        return
+    if kind == ROLE_DELETE and state.access_is_on and name == ROOT:
+        raise Refused("root stays")
+    permission = request.one(2)
+    if kind == PERMIT and not (2 in request.fields and is_permission(permission.bytes(2), permission.bytes(3))):
+        raise Refused("no permission")
+    held = known(state.roles, name)
+    if kind == ROLE_DELETE:
+        del state.roles[name]
+        for user, (without, password, roles) in state.users.items():
+            state.users[user] = without, password, [role for role in roles if role != name]
+    elif kind == PERMIT:
+        given = permission.number(1), permission.bytes(2), permission.bytes(3)
+        state.roles[name] = sorted([p for p in held if p[1:] != given[1:]] + [given], key=lambda p: p[1:])
+    else:
+        left = [p for p in held if p[1:] != (request.bytes(2), request.bytes(3))]
+        if left == held:
+            raise Refused("not granted")
+        state.roles[name] = left
+
+
+def change_access(state, kind, request):
+    """A change of the accounts; all but turning access control on, and what is so already, count as one."""
+    if kind == ENABLE:
+        if ROOT not in known(state.users, ROOT)[2]:
+            raise Refused("no root")
+        state.access_is_on = True
+        return
+    if kind == DISABLE:
+        if not state.access_is_on:
+            return
+        state.access_is_on = False
+    elif kind in (USER_ADD, USER_DELETE, PASSWORD, GRANT_ROLE, REVOKE_ROLE):
+        if change_user(state, kind, request) is False:
+            return
+    else:
+        change_role(state, kind, request)
+    state.access_revision += 1
+
+
 def apply(state, entry):
     """One committed entry."""
     if entry.kind or not entry.data:
         return
     request = Request(entry.data)
-    kind = next((kind for kind in (PUT, TXN, DELETE, COMPACT, GRANT, REVOKE, CHECKPOINT, ALARM) if kind in request.fields), None)
+    kind = next((kind for kind in (PUT, TXN, DELETE, COMPACT, GRANT, REVOKE, CHECKPOINT, ALARM, *ACCESS) if kind in request.fields), None)
     if kind is None:
         if not SILENT & set(request.fields):
             raise Damage(f"entry {entry.index}: a request this version does not know")
         return
+    header = request.one(100)
     try:
-        apply_request(state, kind, request.one(kind))
+        check_alarms(state, kind, request.one(kind))
+        check_policy(state, kind, request.one(kind), text(header, 2), header.number(3) % (1 << 64))
+        (change_access if kind in ACCESS else apply_request)(state, kind, request.one(kind))
     except Refused:
         pass

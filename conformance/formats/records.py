@@ -5,6 +5,7 @@ import collections
 from sealed import Damage, Fields
 
 PUT, DELETION, COMPACTION, LEASE, LEASE_GONE, ALARM, ALARM_GONE, MEMBER, MEMBER_GONE, CLUSTER_VERSION, DOWNGRADE = range(1, 12)
+POLICY, USER, USER_GONE, ROLE, ROLE_GONE = range(12, 17)
 
 Pair = collections.namedtuple("Pair", "key create_revision mod_revision version value lease")
 NAMES = {1: "key", 2: "create_revision", 3: "mod_revision", 4: "version", 5: "value", 6: "lease"}
@@ -103,12 +104,25 @@ def texts(fields):
     return [text(fields) for _ in range(fields.number(4))]
 
 
+def flag(fields):
+    value = fields.number(1)
+    if value > 1:
+        raise Damage("a flag that is neither 0 nor 1")
+    return bool(value)
+
+
+def permission(fields):
+    """(kind, key, end of the range), as etcd writes them; a kind that nobody knows is kept."""
+    return int.from_bytes(fields.take(4), "big", signed=True), fields.counted(), fields.counted()
+
+
 class State:
     """What the records in their order add up to."""
 
     def __init__(self):
         self.pairs, self.leases, self.alarms, self.members = {}, {}, set(), {}
         self.at, self.compacted, self.cluster_version, self.downgrade = (1, 0), -1, "", ""
+        self.access_is_on, self.access_revision, self.users, self.roles = False, 1, {}, {}
 
     @property
     def revision(self):
@@ -141,9 +155,7 @@ class State:
                 raise Damage("unknown alarm")
             (self.alarms.add if kind == ALARM else self.alarms.discard)(alarm)
         elif kind == MEMBER:
-            name, learner = fields.number(8), fields.number(1)
-            if learner > 1:
-                raise Damage("a flag that is neither 0 nor 1")
+            name, learner = fields.number(8), flag(fields)
             self.members[name] = learner, text(fields), texts(fields), texts(fields)
         elif kind == MEMBER_GONE:
             self.members.pop(fields.number(8), None)
@@ -151,6 +163,20 @@ class State:
             self.cluster_version = text(fields)
         elif kind == DOWNGRADE:
             self.downgrade = text(fields)
+        elif kind == POLICY:
+            self.access_is_on, self.access_revision = flag(fields), fields.number(8)
+        elif kind == USER:
+            name, has_no_password, hashed, roles = text(fields), flag(fields), fields.counted(), texts(fields)
+            if [r.encode() for r in roles] != sorted({r.encode() for r in roles}):
+                raise Damage("roles out of order, or one twice")
+            self.users[name] = has_no_password, hashed, roles
+        elif kind == USER_GONE:
+            self.users.pop(text(fields), None)
+        elif kind == ROLE:
+            name = text(fields)
+            self.roles[name] = [permission(fields) for _ in range(fields.number(4))]
+        elif kind == ROLE_GONE:
+            self.roles.pop(text(fields), None)
         else:
             raise Damage(f"a record of the unknown type {kind}")
         fields.end()
