@@ -47,8 +47,6 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/memory/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
-# Joins them once the server has users and roles; until then `make access-clients` runs it:
-#	conformance/access/etcdctl/run $(DEBUG)
 
 conformance: build ## third-party clients: Rust, Python, Java; etcdctl's long checks
 	@tools/require rust go

@@ -47,10 +47,9 @@ fn unreadable<T>(what: &'static str) -> Result<T, Unreadable> {
 
 /// The bytes of an entry.
 pub(crate) fn encode(envelope: Envelope) -> Bytes {
-    let envelope = match own::encode(envelope) {
-        Ok(bytes) => return bytes,
-        Err(envelope) => envelope,
-    };
+    if let Some(act) = own::act(&envelope.command) {
+        return own::encode(envelope.id, envelope.actor, act);
+    }
     let mut request = pb::InternalRaftRequest {
         header: Some(pb::RequestHeader {
             id: envelope.id.0,

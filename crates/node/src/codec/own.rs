@@ -22,21 +22,26 @@ use types::{AuthRevision, RequestId};
 /// What an entry of our own begins with.
 const MARK: u8 = 0;
 
-/// The bytes of an entry of our own, if the act is one; else the envelope back.
-pub(super) fn encode(envelope: Envelope) -> Result<Bytes, Envelope> {
-    let Envelope { id, actor, command } = envelope;
-    let act = match command {
-        Command::Access(AccessChange::SetTerms { role, terms }) => {
-            own::entry::Act::SetRole(own::SetRoleRequest { role, terms: Some(terms_to(&terms)) })
+/// The act, if it is one of our own.
+pub(super) fn act(command: &Command) -> Option<own::entry::Act> {
+    let Command::Access(change) = command else { return None };
+    Some(match change {
+        AccessChange::SetTerms { role, terms } => {
+            own::entry::Act::SetRole(own::SetRoleRequest { role: role.clone(), terms: Some(terms_to(terms)) })
         }
-        Command::Access(AccessChange::SetIdentity { name, rule }) => {
-            own::entry::Act::SetIdentity(own::SetIdentityRequest { rule: Some(identity_to(name, rule)) })
+        AccessChange::SetIdentity { name, rule } => {
+            let rule = Some(identity_to(name.clone(), rule.clone()));
+            own::entry::Act::SetIdentity(own::SetIdentityRequest { rule })
         }
-        Command::Access(AccessChange::RemoveIdentity { name }) => {
-            own::entry::Act::RemoveIdentity(own::RemoveIdentityRequest { name })
+        AccessChange::RemoveIdentity { name } => {
+            own::entry::Act::RemoveIdentity(own::RemoveIdentityRequest { name: name.clone() })
         }
-        command => return Err(Envelope { id, actor, command }),
-    };
+        _ => return None,
+    })
+}
+
+/// The bytes of an entry of our own.
+pub(super) fn encode(id: RequestId, actor: Actor, act: own::entry::Act) -> Bytes {
     let entry = own::Entry {
         id: id.0,
         username: actor.user.into_owned(),
@@ -46,7 +51,7 @@ pub(super) fn encode(envelope: Envelope) -> Result<Bytes, Envelope> {
     let mut out = BytesMut::with_capacity(entry.encoded_len() + 1);
     out.put_u8(MARK);
     out.put_slice(&entry.encode_to_vec());
-    Ok(out.freeze())
+    out.freeze()
 }
 
 /// Whether an entry is one of our own.

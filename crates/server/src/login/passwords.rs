@@ -74,7 +74,6 @@ impl Passwords {
     /// There can be no thread.
     pub fn start(hashing: Hashing) -> std::io::Result<Self> {
         let (work, waiting) = sync_channel(PASSWORDS_WAITING_MAX);
-        #[expect(clippy::disallowed_methods, reason = "the thread computes; it has no time, chance or disk")]
         std::thread::Builder::new().name("passwords".to_owned()).spawn(move || run(hashing, &waiting))?;
         Ok(Self { hashing, work })
     }

@@ -35,7 +35,7 @@ pub(super) fn is_bound_elsewhere(token: &str, connection: Option<&Connection>) -
     let prefix = token.split('.').next().unwrap_or_default();
     match prefix.get(RANDOM_LETTERS..) {
         None | Some("") => false,
-        Some(bound) => !identity(connection).is_some_and(|identity| bound == identity),
+        Some(bound) => identity(connection).is_none_or(|identity| bound != identity),
     }
 }
 

@@ -46,7 +46,7 @@ pub struct User {
     /// What all that comes to, when all of its roles count.
     grants: OnceLock<Arc<Grants>>,
     /// The same for the roles that counted when it was last asked, where conditions decide which.
-    some: Arc<Mutex<Option<(Vec<bool>, Arc<Grants>)>>>,
+    some: Arc<Mutex<Option<Counted>>>,
 }
 
 /// A named list of permissions.
@@ -89,6 +89,9 @@ pub struct Grants {
     abilities: BTreeSet<Ability>,
     limits: Limits,
 }
+
+/// Which of a user's roles counted, and what these came to.
+type Counted = (Vec<bool>, Arc<Grants>);
 
 impl PermissionKind {
     /// etcd's number of it.

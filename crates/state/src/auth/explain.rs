@@ -109,7 +109,7 @@ impl Accounts {
                 format!("several permissions of {user:?} together allow to {word} all of it"),
             );
         }
-        let some = roles.iter().flat_map(|role| permissions(role));
+        let some = roles.iter().flat_map(permissions);
         let mut explanation =
             denied(None, None, format!("no permission of {user:?} allows to {word} {}", shown_range(range)));
         for permission in some.filter(|permission| permission.gives(right) && meets(permission, range)) {
