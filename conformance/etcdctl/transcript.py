@@ -23,7 +23,7 @@ FORMATS = ("simple", "json", "fields", "table", "protobuf")
 
 MASKS = [
     (re.compile(r'"ts":"[^"]*"'), '"ts":"<time>"'),
-    (re.compile(r"0x[0-9a-f]{9,}"), "<pointer>"),
+    (re.compile(r"0x[0-9a-f]{9,}|(?<=etcd-endpoints://)0x[0-9a-f]+"), "<pointer>"),
     (re.compile(r"LocalAddr: '127.0.0.1:\d+'"), "LocalAddr: '<address>'"),
     (re.compile(r"\b[0-9a-f]{13,16}\b(?<!\b\d{13})"), "<id>"),
     (re.compile(r"(?<![\d.])-?\d{16,20}\b"), "<id>"),

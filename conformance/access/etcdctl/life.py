@@ -264,7 +264,8 @@ OPEN_TO_USERS = ("member list", "endpoint status", "endpoint health", "alarm lis
 
 def administration(p: People):
     """What is the administrator's, asked for by others."""
-    for person in (p.certificate("alice"), p.password("alice", "alice's"), p.certificate("stranger"), p.nobody()):
+    by_token = p.bearer("alice's token", p.token("alice", "alice's"))
+    for person in (p.certificate("alice"), by_token, p.certificate("stranger"), p.nobody()):
         for command in (*OPEN_TO_USERS, *ADMINISTRATION):
             person.run(*command.split(), more="status" if command.startswith("endpoint") else None)
     root = p.certificate("root")
@@ -293,23 +294,21 @@ def live(p: People):
     n = [0]
 
     def put(key):
-        def event():
-            n[0] += 1
-            return json.loads(root.quiet("put", key, str(n[0]), "-w", "json"))["header"]["revision"]
-        return event
+        n[0] += 1
+        return json.loads(root.quiet("put", key, str(n[0]), "-w", "json"))["header"]["revision"]
 
     def prepared(name):
         root.all(f"user add {name} --no-password", f"role add {name}s", f"role grant-permission {name}s read /live/ --prefix", f"user grant-role {name} {name}s")
         return p.certificate(name)
 
-    for name, title, revoke in (
+    cases = [(title, prepared(name), f"/live/{name}", lambda words=revoke: root.run(*words)) for name, title, revoke in (
         ("w1", "watch while its permission is revoked", ["role", "revoke-permission", "w1s", "/live/", "--prefix"]),
         ("w2", "watch while its role is revoked", ["user", "revoke-role", "w2", "w2s"]),
         ("w3", "watch while its role is deleted", ["role", "delete", "w3s"]),
         ("w4", "watch while its user is deleted", ["user", "delete", "w4"]),
-    ):
-        person = prepared(name)
-        p.cut(title, person, "/live/a", lambda words=revoke: root.run(*words), put("/live/a"))
+    )]
+    p.cut(cases, put)
+    for title, person, _, _ in cases:
         person.run("get", "/live/none", title=f"get after the {title}")
     root.all("user get w3", "role get w3s", "role add w3s", "user get w3")
     p.certificate("w3").run("get", "/live/none", title="get after a role of that name is there again")

@@ -2,12 +2,12 @@
 
 What this is: `People` is everybody at one member; `People.name(…)` is one person, a `Session` of transcript.py whose steps are
 titled with who asked and go into the common list. `token` logs somebody in through the JSON gateway, since etcdctl never shows
-its token. `cut` watches a watch that may not go on, and writes down how long it did.
+its token. `cut` watches watches that may not go on, and writes down how long they did.
 
 Never: decides what an answer should be; the two servers' transcripts are compared by `run`.
 """
 
-import subprocess
+import threading
 import time
 
 import transcript
@@ -89,22 +89,37 @@ class People:
         time.sleep(0.1)
         watch.interrupt()
 
-    def cut(self, title, person, key, revoke, event):
-        """A watch of `person` on `key`, and then `revoke`, which takes the right away; `event` puts the key for root.
+    def cut(self, cases, put):
+        """Watches whose right is taken away: for each case (title, person, key, revoke) first the watch, then all `revoke`s.
 
-        etcd's goes on; ours has to end by itself. Both hear the same commands, so the two transcripts part in the watch alone.
+        etcd's go on; ours have to end by themselves. Both hear the same commands, so the two transcripts part in the watches alone.
+        `put` puts a key for root and tells the revision.
         """
         # From this put on: when it comes out of the watch, the watch is there.
-        watch = person.background("watch", key, f"--rev={event()}", title=title)
-        watch.wait_lines(3)
-        revoke()
-        began = time.monotonic()
-        try:
-            watch.process.wait(CUT_SECONDS_MAX + 0.5)
-            self.cuts[f"{self.chapter}: {person.label}: {title}"] = time.monotonic() - began
-        except subprocess.TimeoutExpired:
-            self.cuts[f"{self.chapter}: {person.label}: {title}"] = None
-        event()
-        if watch.process.poll() is None:
-            watch.wait_lines(3, within_seconds=2)
-        watch.interrupt()
+        watches = [person.background("watch", key, f"--rev={put(key)}", title=title) for title, person, key, _ in cases]
+        for watch in watches:
+            watch.wait_lines(3)
+        ended, revoked, done = {}, {}, threading.Event()
+
+        def look():
+            while not done.wait(0.005):
+                for watch in watches:
+                    if watch not in ended and watch.process.poll() is not None:
+                        ended[watch] = time.monotonic()
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        for watch, (_, _, _, revoke) in zip(watches, cases):
+            revoke()
+            revoked[watch] = time.monotonic()
+        until = time.monotonic() + CUT_SECONDS_MAX + 0.3
+        while len(ended) < len(watches) and time.monotonic() < until:
+            time.sleep(0.01)
+        done.set()
+        looking.join()
+        for watch, (title, person, key, _) in zip(watches, cases):
+            self.cuts[f"{self.chapter}: {person.label}: {title}"] = ended[watch] - revoked[watch] if watch in ended else None
+            put(key)
+            if watch.process.poll() is None:
+                watch.wait_lines(3, within_seconds=2)
+            watch.interrupt()
