@@ -13,13 +13,13 @@ stamp="$(cat "$here/package.json" "$here/package-lock.json" "$here/setup.sh" | s
 
 "$root/tools/packages" openssl python3-jwt python3-cryptography
 command -v node >/dev/null || "$root/tools/packages" nodejs
-command -v npm >/dev/null || "$root/tools/packages" npm
 have=$(node --version)
 [ "$(printf '%s\n%s\n' "$NODE_MIN" "${have#v}" | sort -V | head -n 1)" = "$NODE_MIN" ] ||
     { printf 'oidc: Node %s is too old; the issuer needs %s\n  next: install Debian'\''s nodejs, or a newer one\n' "$have" "$NODE_MIN" >&2; exit 1; }
 
 cp "$here/issuer.js" "$out/issuer.js"
 [ "$(cat "$out/.stamp" 2>/dev/null)" = "$stamp" ] && exit 0
+command -v npm >/dev/null || "$root/tools/packages" npm
 printf 'oidc: installing oidc-provider\n' >&2
 cp "$here/package.json" "$here/package-lock.json" "$out/"
 cd "$out"
