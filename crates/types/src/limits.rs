@@ -73,6 +73,13 @@ pub const LIST_INDEX_PAGES: usize = 16;
 /// How long a list keeps its revision from being removed by a compaction, in seconds. One that is slower goes on until a
 /// compaction passes it.
 pub const LIST_HOLD_SECONDS_MAX: u64 = 60;
+/// Memory of all large lists under way, in bytes: each reserves the two pages that it holds at most, however large it is.
+/// Beyond it lists wait, first come first served; one is always taken.
+pub const LISTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Large lists that may wait for memory; a further one is answered "too many requests".
+pub const LISTS_WAITING_MAX: usize = 1_000;
+/// After this time in which its client took nothing of a large list it is ended, in seconds.
+pub const LIST_STALLED_SECONDS_MAX: u64 = 60;
 /// Hashes of past compactions kept in memory for HashKV (etcd keeps as many); the oldest is dropped.
 pub const COMPACTION_HASHES_KEPT: usize = 10;
 /// Records of history looked at for one page of events, whether they match or not.
