@@ -18,13 +18,14 @@
 
 use crate::error::{Error, Refusal};
 use crate::lock;
-use crate::mvcc::horizon::Pin;
+use crate::mvcc::horizon::{Move, Pin};
 use crate::mvcc::index::Cursor;
-use crate::mvcc::view::{self, Hit, View};
+use crate::mvcc::view::{self, Begun, Hit, View};
 use crate::outcome::{Pair, RangeOutcome};
 use crate::pair::delimited_len;
 use crate::query::{Projection, RangeQuery};
 use crate::shared::Shared;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 use types::Revision;
@@ -52,6 +53,10 @@ pub struct List {
     surveying: Option<Cursor>,
     /// Where the pages go on; `None` when no key is left.
     reading: Option<Cursor>,
+    /// The next pairs, where the first look has found them already: what is to be read from there on comes behind them.
+    known: VecDeque<Hit>,
+    /// The move of records after which that look was: after another one they may be elsewhere.
+    known_after: Move,
     /// Pairs that have not been read.
     left: u64,
 }
@@ -101,22 +106,26 @@ impl Looked {
 }
 
 impl List {
-    /// Begins where `pin` sees `at`.
-    pub(crate) fn begin(shared: Arc<Shared>, query: RangeQuery, pin: &Pin<'_>, at: Revision) -> Self {
+    /// Goes on from the first look, under the pin that it was made with.
+    pub(crate) fn begin(shared: Arc<Shared>, query: RangeQuery, pin: &Pin<'_>, begun: Begun) -> Self {
+        let Begun { at, totals, hits, rest } = begun;
         shared.space.horizon.hold(at);
         let hold = Hold(Arc::new(Held { shared: shared.clone(), at, standing: Mutex::new(true) }));
-        let start = Cursor::start_of(&query.range);
-        Self {
+        let mut list = Self {
             shared,
             at,
             current: pin.current,
             hold,
-            totals: Totals::default(),
-            surveying: Some(start.clone()),
-            reading: Some(start),
+            totals,
+            surveying: rest,
+            reading: Some(Cursor::start_of(&query.range)),
+            known: hits.into(),
+            known_after: pin.made_after(),
             left: 0,
             query,
-        }
+        };
+        list.counted();
+        list
     }
 
     /// Counts on; answers whether all is counted.
@@ -144,11 +153,21 @@ impl List {
             })
         };
         (self.totals, self.surveying) = (totals, next);
-        if self.surveying.is_none() && !self.is_by_key() && self.query.limit > 0 {
+        Ok(self.counted())
+    }
+
+    /// Whether all is counted.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.surveying.is_none()
+    }
+
+    fn counted(&mut self) -> bool {
+        if self.is_counted() && !self.is_by_key() && self.query.limit > 0 {
             self.totals.pairs = self.totals.pairs.min(self.query.limit);
         }
         self.left = self.totals.pairs;
-        Ok(self.surveying.is_none())
+        self.is_counted()
     }
 
     /// The next page: pairs of about so many bytes (the pair that crosses them is the last), or fewer where few of many keys
@@ -160,6 +179,9 @@ impl List {
         assert!(self.surveying.is_none() && self.is_by_key(), "pages come after the survey, by key");
         if self.left == 0 {
             return Ok(Vec::new());
+        }
+        if let Some(pairs) = self.known_page(bytes_max)? {
+            return Ok(pairs);
         }
         let Some(from) = self.reading.take() else { return Err(fewer()) };
         let query = &self.query;
@@ -189,6 +211,37 @@ impl List {
         drop(again);
         (self.left, self.reading) = (left, reading);
         Ok(pairs)
+    }
+
+    /// A page of pairs that the first look has found, while they are where it found them.
+    fn known_page(&mut self, bytes_max: usize) -> Result<Option<Vec<Pair>>, Error> {
+        let pin = self.shared.space.pin();
+        if pin.made_after() != self.known_after {
+            self.known = VecDeque::new();
+        }
+        let (mut bytes, mut number) = (0usize, 0usize);
+        for hit in &self.known {
+            if number > 0 && bytes >= bytes_max {
+                break;
+            }
+            bytes = bytes.saturating_add(hit.bytes());
+            number = number.saturating_add(1);
+        }
+        if number == 0 {
+            return Ok(None);
+        }
+        // Put back only when the page is there: after a failure nothing goes on.
+        self.reading = None;
+        let mut known = std::mem::take(&mut self.known);
+        let (view, again) = self.view(&pin)?;
+        let pairs = view.load(known.drain(..number).collect())?;
+        drop(again);
+        drop(pin);
+        self.reading =
+            pairs.last().map(|last| Ok::<_, Error>(Cursor::After(last.view()?.key.into()))).transpose()?;
+        self.known = known;
+        self.left = self.left.saturating_sub(number as u64);
+        Ok(Some(pairs))
     }
 
     /// All that is left, with what the survey counted, in one step.
@@ -251,6 +304,12 @@ impl List {
         hits.saturating_mul(size_of::<Hit>() as u64).saturating_add(pairs_bytes)
     }
 
+    /// Bytes that it takes itself, beside its pages.
+    #[must_use]
+    pub fn bytes_kept(&self) -> u64 {
+        (self.known.capacity() * size_of::<Hit>()) as u64
+    }
+
     /// Whether the next step will see the revision.
     #[must_use]
     pub fn is_readable(&self) -> bool {
@@ -280,7 +339,7 @@ fn fewer() -> Error {
 }
 
 impl Totals {
-    fn add(&mut self, pair_bytes: usize) {
+    pub(crate) fn add(&mut self, pair_bytes: usize) {
         self.pairs = self.pairs.saturating_add(1);
         self.bytes = self.bytes.saturating_add(delimited_len(pair_bytes) as u64);
         self.largest = self.largest.max(pair_bytes);

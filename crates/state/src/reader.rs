@@ -71,11 +71,10 @@ impl Reader {
         self.0.space.tally.add(Part::RANGE);
         let pin = self.0.space.pin();
         let view = View::pinned(&self.0.space, &pin);
-        if let Some(found) = view.range_if_small(query)? {
-            return Ok(Looked::Small(found));
-        }
-        let at = view.readable(query.revision)?;
-        Ok(Looked::Large(Box::new(List::begin(self.0.clone(), query.clone(), &pin, at))))
+        Ok(match view.range_if_small(query)? {
+            Ok(found) => Looked::Small(found),
+            Err(begun) => Looked::Large(Box::new(List::begin(self.0.clone(), query.clone(), &pin, begun))),
+        })
     }
 
     /// One page of a range, by key, from `from` (or the range's start) on, at `at` (zero: the latest; take the page's

@@ -70,6 +70,8 @@ pub const LIST_PAGE_BYTES: usize = 128 * 1024;
 /// Pages of the key index that a list looks at before whatever else waits on its thread gets its turn; a range within as many
 /// is read at once.
 pub const LIST_INDEX_PAGES: usize = 16;
+/// Pairs whose places a list keeps from the first look on, so that it need not look for them again.
+pub const LIST_PLACES_KEPT: usize = 2_048;
 /// How long a list keeps its revision from being removed by a compaction, in seconds. One that is slower goes on until a
 /// compaction passes it.
 pub const LIST_HOLD_SECONDS_MAX: u64 = 60;

@@ -45,6 +45,13 @@ pub(crate) struct Pin<'a> {
     made_after: u64,
 }
 
+impl Pin<'_> {
+    /// The last move before it was made: under pins with the same one, records are found at the same places.
+    pub(crate) fn made_after(&self) -> Move {
+        Move(self.made_after)
+    }
+}
+
 impl Horizon {
     pub(crate) fn new(current: Revision, compacted: Revision) -> Self {
         Self(Mutex::new(State {

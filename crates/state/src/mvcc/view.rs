@@ -12,12 +12,13 @@ use super::horizon::Pin;
 use super::index::Cursor;
 use super::versions::Found;
 use crate::error::{Error, Refusal};
+use crate::list::Totals;
 use crate::outcome::{RangeOutcome, RangePage};
 use crate::pair::{Pair, PairView};
 use crate::query::{PageLimits, Projection, RangeQuery, Sort, SortOrder, SortTarget};
 use bytes::Bytes;
 use std::ops::ControlFlow;
-use types::limits::{LIST_INDEX_PAGES, LIST_PAGE_BYTES};
+use types::limits::{LIST_INDEX_PAGES, LIST_PAGE_BYTES, LIST_PLACES_KEPT};
 use types::{Key, KeyRange, LeaseId, Revision};
 
 /// The key space as it stands at one moment; in a writing transaction, with what it has written so far.
@@ -151,23 +152,43 @@ impl<'a> View<'a> {
         self.outcome(query, gathered)
     }
 
-    /// Reads a range if that is soon done: a few pages of the index at most, and no more bytes than a list's page. `None`
-    /// when it is larger.
-    pub(crate) fn range_if_small(&self, query: &RangeQuery) -> Result<Option<RangeOutcome>, Error> {
+    /// Reads a range if that is soon done: a few pages of the index at most, and no more bytes than a list's page. Else what
+    /// was found of it so far.
+    pub(crate) fn range_if_small(&self, query: &RangeQuery) -> Result<Result<RangeOutcome, Begun>, Error> {
         let at = self.readable(query.revision)?;
         let mut gathered = Gathered::new(query);
-        let mut bytes = 0usize;
+        let by_key = is_by_key(query);
+        let limit = if by_key && query.limit > 0 { query.limit } else { u64::MAX };
+        let (mut totals, mut stopped) = (Totals::default(), None);
         let from = Cursor::start_of(&query.range);
         let rest = self.walk_pages(from, &query.range, at, LIST_INDEX_PAGES, |key, found| {
-            if let Some(hit) = gathered.add(query, key, found) {
-                bytes = bytes.saturating_add(hit.bytes());
+            let enough = if by_key { LIST_PLACES_KEPT } else { 0 };
+            if totals.bytes > LIST_PAGE_BYTES as u64 && gathered.hits.len() >= enough {
+                stopped = Some(Cursor::From(key.into()));
+                return ControlFlow::Break(());
             }
-            if bytes <= LIST_PAGE_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if let Some(hit) = gathered.add(query, key, found) {
+                let bytes = hit.bytes();
+                totals.passing = totals.passing.saturating_add(1);
+                if totals.pairs < limit {
+                    totals.add(bytes);
+                }
+            }
+            ControlFlow::Continue(())
         });
-        if rest.is_some() || bytes > LIST_PAGE_BYTES {
-            return Ok(None);
+        let rest = stopped.or(rest);
+        if rest.is_none() && totals.bytes <= LIST_PAGE_BYTES as u64 {
+            return self.outcome(query, gathered).map(Ok);
         }
-        self.outcome(query, gathered).map(Some)
+        let Gathered { count, mut hits, .. } = gathered;
+        totals.count = count;
+        let keep = by_key && !answers_from_index(query);
+        hits.truncate(if keep {
+            usize::try_from(totals.pairs).unwrap_or(usize::MAX).min(LIST_PLACES_KEPT)
+        } else {
+            0
+        });
+        Ok(Err(Begun { at, totals, hits, rest }))
     }
 
     fn outcome(&self, query: &RangeQuery, gathered: Gathered) -> Result<RangeOutcome, Error> {
@@ -251,6 +272,17 @@ fn after(pair: &Pair) -> Result<Key, Error> {
     let mut next = pair.view()?.key.to_vec();
     next.push(0);
     Key::new(Bytes::from(next)).ok_or(Error::Record { place: "memory".to_owned(), what: "an empty key" })
+}
+
+/// The first look at a range that has turned out to be large.
+pub(crate) struct Begun {
+    /// The revision that is read.
+    pub(crate) at: Revision,
+    pub(crate) totals: Totals,
+    /// The first pairs of the answer, where it is by key.
+    pub(crate) hits: Vec<Hit>,
+    /// Where counting goes on; `None` when all is counted.
+    pub(crate) rest: Option<Cursor>,
 }
 
 /// What a walk over a range has found so far.

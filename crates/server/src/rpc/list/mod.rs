@@ -171,6 +171,7 @@ impl Inner {
 fn bytes_held(list: &List) -> u64 {
     let Totals { largest, .. } = list.totals();
     let page = (LIST_PAGE_BYTES as u64).saturating_add(largest as u64).saturating_mul(2);
+    let page = page.saturating_add(list.bytes_kept());
     if list.is_by_key() { page } else { page.saturating_add(list.bytes_at_once()) }
 }
 
@@ -267,13 +268,10 @@ impl Timed {
     }
 
     async fn survey(&mut self, mut list: Box<List>) -> Result<Box<List>, Failure> {
-        loop {
-            let (stepped, done) = self.step(list, List::survey).await?;
-            list = stepped;
-            if done {
-                return Ok(list);
-            }
+        while !list.is_counted() {
+            list = self.step(list, List::survey).await?.0;
         }
+        Ok(list)
     }
 
     /// A list that has turned out to be small.

@@ -184,7 +184,8 @@ async fn a_hold_keeps_a_compaction_for_its_time_only() {
 /// get it, and beyond a number they are refused.
 #[tokio::test]
 async fn lists_of_slow_readers_stay_within_their_memory() {
-    let one = 2 * (LIST_PAGE_BYTES as u64 + 2_100);
+    // Two pages, each with a pair more, and the places of 600 pairs.
+    let one = 2 * (LIST_PAGE_BYTES as u64 + 2_100) + 88 * 1024;
     let limits = ListLimits { bytes: 4 * one, waiting: 20, ..ListLimits::default() };
     let rig = member(600, limits).await;
     let caller = rig.anonymous();
