@@ -65,7 +65,9 @@ pub const SCRUB_CHUNK_BYTES: usize = 256 * 1024;
 pub const SCRUB_INTERVAL_SECONDS: u64 = 24 * 3_600;
 /// Keys looked at under one lock of the key index, so that a long read never holds up the writer.
 pub const INDEX_PAGE_KEYS: usize = 512;
-/// Bytes of pairs that a list reads and sends at a time; an answer with no more is read and sent at once.
+/// Bytes of pairs up to which an answer is read and sent at once; with more it is a list.
+pub const LIST_SMALL_BYTES: usize = 256 * 1024;
+/// Bytes of pairs that a list reads and sends at a time.
 pub const LIST_PAGE_BYTES: usize = 128 * 1024;
 /// Pages of the key index that a list looks at before whatever else waits on its thread gets its turn; a range within as many
 /// is read at once.

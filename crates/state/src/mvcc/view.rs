@@ -18,7 +18,7 @@ use crate::pair::{Pair, PairView};
 use crate::query::{PageLimits, Projection, RangeQuery, Sort, SortOrder, SortTarget};
 use bytes::Bytes;
 use std::ops::ControlFlow;
-use types::limits::{LIST_INDEX_PAGES, LIST_PAGE_BYTES, LIST_PLACES_KEPT};
+use types::limits::{LIST_INDEX_PAGES, LIST_PLACES_KEPT, LIST_SMALL_BYTES};
 use types::{Key, KeyRange, LeaseId, Revision};
 
 /// The key space as it stands at one moment; in a writing transaction, with what it has written so far.
@@ -152,7 +152,7 @@ impl<'a> View<'a> {
         self.outcome(query, gathered)
     }
 
-    /// Reads a range if that is soon done: a few pages of the index at most, and no more bytes than a list's page. Else what
+    /// Reads a range if that is soon done: a few pages of the index at most, and few bytes. Else what
     /// was found of it so far.
     pub(crate) fn range_if_small(&self, query: &RangeQuery) -> Result<Result<RangeOutcome, Begun>, Error> {
         let at = self.readable(query.revision)?;
@@ -163,7 +163,7 @@ impl<'a> View<'a> {
         let from = Cursor::start_of(&query.range);
         let rest = self.walk_pages(from, &query.range, at, LIST_INDEX_PAGES, |key, found| {
             let enough = if by_key { LIST_PLACES_KEPT } else { 0 };
-            if totals.bytes > LIST_PAGE_BYTES as u64 && gathered.hits.len() >= enough {
+            if totals.bytes > LIST_SMALL_BYTES as u64 && gathered.hits.len() >= enough {
                 stopped = Some(Cursor::From(key.into()));
                 return ControlFlow::Break(());
             }
@@ -177,7 +177,7 @@ impl<'a> View<'a> {
             ControlFlow::Continue(())
         });
         let rest = stopped.or(rest);
-        if rest.is_none() && totals.bytes <= LIST_PAGE_BYTES as u64 {
+        if rest.is_none() && totals.bytes <= LIST_SMALL_BYTES as u64 {
             return self.outcome(query, gathered).map(Ok);
         }
         let Gathered { count, mut hits, .. } = gathered;

@@ -6,10 +6,11 @@
 //! beyond its hold) ends the stream with the failure's status behind a message that is shorter than its prefix
 //! says: no client takes that for an answer.
 
+use super::Timed;
 use super::flight::Flight;
 use super::pages::Pages;
 use super::turns;
-use super::{Ends, Lapse, Timed};
+use super::watch::Watched;
 use crate::cut::Cut;
 use crate::rpc::status::Failure;
 use bytes::Bytes;
@@ -27,11 +28,13 @@ pub(super) struct ListBody {
     flight: Arc<Flight>,
     timed: Timed,
     cut: Arc<Cut>,
-    /// What is to end with the body: its hold, and what watches over it.
-    _around: (Lapse, Ends),
+    /// Ends with the body.
+    _watched: Arc<Watched>,
 }
 
 enum Stage {
+    /// A page is read.
+    Read(Box<Pages>, Vec<u8>),
     /// The page before may still be on its way.
     Sent(Box<Pages>),
     /// A page is being read.
@@ -45,14 +48,16 @@ enum Stage {
 type Read = (Box<Pages>, Result<Vec<u8>, state::Error>, std::time::Duration);
 
 impl ListBody {
+    /// The body whose first page is read.
     pub(super) fn new(
+        first: Vec<u8>,
         pages: Pages,
         flight: Arc<Flight>,
         timed: Timed,
         cut: Arc<Cut>,
-        around: (Lapse, Ends),
+        watched: Arc<Watched>,
     ) -> Self {
-        Self { stage: Stage::Sent(Box::new(pages)), flight, timed, cut, _around: around }
+        Self { stage: Stage::Read(Box::new(pages), first), flight, timed, cut, _watched: watched }
     }
 
     fn read(&self, mut pages: Box<Pages>) -> Stage {
@@ -108,12 +113,13 @@ impl Body for ListBody {
                     this.timed.spent(took);
                     match page {
                         Err(error) => this.stage = this.ends(Err(error.into())),
-                        Ok(page) => {
-                            this.stage = if pages.is_done() { this.ends(Ok(())) } else { Stage::Sent(pages) };
-                            if !page.is_empty() {
-                                return Poll::Ready(Some(Ok(Frame::data(this.flight.launch(page)))));
-                            }
-                        }
+                        Ok(page) => this.stage = Stage::Read(pages, page),
+                    }
+                }
+                Stage::Read(pages, page) => {
+                    this.stage = if pages.is_done() { this.ends(Ok(())) } else { Stage::Sent(pages) };
+                    if !page.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(this.flight.launch(page)))));
                     }
                 }
                 Stage::Ends(with) => {

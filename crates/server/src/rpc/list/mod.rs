@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! look ── small ───────────────────────────────────────────────→ RangeResponse, as ever
-//!   └─ large: survey, survey, … ── a page or less after all ───→ RangeResponse
+//!   └─ large: survey, survey, … ── small after all ────────────→ RangeResponse
 //!               └─ reserve (waits, or too many requests) ──────→ body: prefix header │ page │ page │ … │ more count │ status
 //! ```
 //!
@@ -19,6 +19,7 @@ mod budget;
 mod flight;
 mod pages;
 mod turns;
+mod watch;
 
 pub(super) use budget::Budget;
 pub use budget::ListLimits;
@@ -29,7 +30,6 @@ use super::status::Failure;
 use super::{Inner, SEND_BYTES_MAX, Services};
 use crate::cut::Cut;
 use body::ListBody;
-use budget::Reserved;
 use env::Clock;
 use flight::Flight;
 use http::Response;
@@ -38,13 +38,13 @@ use pages::Pages;
 use state::auth::Principal;
 use state::outcome::RangeOutcome;
 use state::query::RangeQuery;
-use state::{Hold, List, Looked, Totals};
+use state::{List, Looked, Totals};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::task::AbortHandle;
 use tonic::body::Body;
 use types::Revision;
-use types::limits::LIST_PAGE_BYTES;
+use types::limits::{LIST_PAGE_BYTES, LIST_SMALL_BYTES};
+use watch::Watched;
 
 /// A range, read or under way.
 pub(super) enum Listed {
@@ -131,29 +131,39 @@ impl Services {
     async fn large(&self, list: Box<List>, took: Duration) -> Result<Option<Listed>, Failure> {
         let limits = self.limits().lists;
         let mut timed = Timed::new(self.clone(), took);
-        let lapse = Lapse::after(Duration::from_secs(limits.hold_seconds), list.hold());
+        let (hold, stalled) = (limits.hold_seconds, limits.stalled_seconds);
+        let (hold, stalled) = (Duration::from_secs(hold), Duration::from_secs(stalled));
+        let watched = Watched::begin(list.hold(), hold, stalled, self.context.metrics.clone());
         let list = timed.survey(list).await?;
-        if list.totals().bytes <= LIST_PAGE_BYTES as u64 {
+        if list.totals().bytes <= LIST_SMALL_BYTES as u64 {
             return timed.gather(list).await.map(|found| Some(Listed::Small(found)));
         }
         let reserved = self.lists.reserve(bytes_held(&list)).await?;
-        if !list.is_readable() {
-            return Ok(None);
-        }
         let header = self.header(list.revision());
-        let pages = if list.is_by_key() {
+        let mut pages = if list.is_by_key() {
             Pages::listed(header, list, SEND_BYTES_MAX)?
-        } else {
+        } else if list.is_readable() {
             let RangeOutcome { pairs, more, count, .. } = timed.rest(list).await?;
             Pages::sorted(header, pairs, more, count, SEND_BYTES_MAX)?
+        } else {
+            return Ok(None);
         };
-        Ok(Some(Listed::Large(self.streamed(pages, reserved, timed, lapse))))
-    }
-
-    fn streamed(&self, pages: Pages, reserved: Reserved, timed: Timed, lapse: Lapse) -> Streamed {
+        // The first page comes at once, as a small answer does; what is wrong with it still has a status of its own.
+        let began = self.now();
+        let first = pages.next();
+        timed.spent(self.now().since(began));
+        let first = match first {
+            Ok(first) => first,
+            Err(state::Error::Refused(state::Refusal::Compacted { .. })) => return Ok(None),
+            Err(error) => {
+                timed.observe(false);
+                return Err(error.into());
+            }
+        };
         let (flight, cut) = (Flight::new(reserved), Arc::new(Cut::default()));
-        let watch = tokio::spawn(cut_when_stalled(self.clone(), Arc::downgrade(&flight), cut.clone()));
-        Streamed::new(ListBody::new(pages, flight, timed, cut, (lapse, Ends(watch.abort_handle()))))
+        watched.sends(flight.clone(), cut.clone());
+        let body = ListBody::new(first, pages, flight, timed, cut, watched);
+        Ok(Some(Listed::Large(Streamed::new(body))))
     }
 }
 
@@ -173,55 +183,6 @@ fn bytes_held(list: &List) -> u64 {
     let page = (LIST_PAGE_BYTES as u64).saturating_add(largest as u64).saturating_mul(2);
     let page = page.saturating_add(list.bytes_kept());
     if list.is_by_key() { page } else { page.saturating_add(list.bytes_at_once()) }
-}
-
-/// Lets go of a list's revision after a time, at the latest when this is dropped.
-struct Lapse {
-    hold: Hold,
-    _task: Ends,
-}
-
-impl Lapse {
-    fn after(time: Duration, hold: Hold) -> Self {
-        let lapsing = hold.clone();
-        let task = tokio::spawn(async move {
-            tokio::time::sleep(time).await;
-            lapsing.let_go();
-        });
-        Self { hold, _task: Ends(task.abort_handle()) }
-    }
-}
-
-impl Drop for Lapse {
-    fn drop(&mut self) {
-        self.hold.let_go();
-    }
-}
-
-/// A task that ends when this is dropped.
-struct Ends(AbortHandle);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Cuts a list of which nothing moves for too long.
-async fn cut_when_stalled(services: Services, flight: std::sync::Weak<Flight>, cut: Arc<Cut>) {
-    let stalled = Duration::from_secs(services.limits().lists.stalled_seconds);
-    while let Some(moved) = flight.upgrade().map(|flight| flight.moved()) {
-        if moved.elapsed() >= stalled {
-            services.context.metrics.lists_cut.inc();
-            tracing::warn!(
-                stalled_seconds = stalled.as_secs(),
-                hint = "look for a client or proxy that has stopped reading",
-                "cut a large answer: its client took nothing of it"
-            );
-            return cut.cut();
-        }
-        tokio::time::sleep_until(moved + stalled).await;
-    }
 }
 
 /// The time that a list's steps took, noted once when it ends: as etcd counts it, without waiting for the client.
