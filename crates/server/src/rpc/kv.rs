@@ -37,10 +37,10 @@ impl Kv {
 #[tonic::async_trait]
 impl pb::kv_server::Kv for Kv {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let principal = self.0.principal(&request);
+        let caller = self.0.caller(&request);
         let request = request.into_inner();
         let freshness = Freshness::of_serializable(request.serializable);
-        match self.0.list(&principal, convert::range(request)?, freshness).await? {
+        match self.0.list(&caller, convert::range(request)?, freshness).await? {
             Listed::Small(found) => {
                 Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)))
             }

@@ -3,16 +3,19 @@
 //! Owns the answer under way. The transport asks for bytes as its client takes them, so what is in memory is one page that
 //! is being sent or one that is being read. The trailers wait until all bytes have left, so that a client that takes
 //! nothing more can be cut to the end. A failure in the middle (damage in the store, a compaction that passed a list
-//! beyond its hold) ends the stream with the failure's status behind a message that is shorter than its prefix
+//! beyond its hold, a right that was taken away) ends the stream with the failure's status behind a message that is shorter than its prefix
 //! says: no client takes that for an answer.
 
-use super::Timed;
 use super::flight::Flight;
 use super::pages::Pages;
 use super::turns;
 use super::watch::Watched;
+use super::{Parts, Timed};
 use crate::cut::Cut;
+use crate::rpc::requests::Reading;
+use crate::rpc::standing::Standing;
 use crate::rpc::status::Failure;
+use audit::Recorded;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
@@ -25,6 +28,9 @@ use tonic::Status;
 /// The body.
 pub(super) struct ListBody {
     stage: Stage,
+    /// Who asked, and for what: asked again before each page.
+    standing: Standing,
+    reading: Recorded<Reading>,
     flight: Arc<Flight>,
     timed: Timed,
     cut: Arc<Cut>,
@@ -49,15 +55,10 @@ type Read = (Box<Pages>, Result<Vec<u8>, state::Error>, std::time::Duration);
 
 impl ListBody {
     /// The body whose first page is read.
-    pub(super) fn new(
-        first: Vec<u8>,
-        pages: Pages,
-        flight: Arc<Flight>,
-        timed: Timed,
-        cut: Arc<Cut>,
-        watched: Arc<Watched>,
-    ) -> Self {
-        Self { stage: Stage::Read(Box::new(pages), first), flight, timed, cut, _watched: watched }
+    pub(super) fn new(parts: Parts, standing: Standing, reading: Recorded<Reading>) -> Self {
+        let Parts { first, pages, flight, timed, cut, watched } = parts;
+        let stage = Stage::Read(Box::new(pages), first);
+        Self { stage, standing, reading, flight, timed, cut, _watched: watched }
     }
 
     fn read(&self, mut pages: Box<Pages>) -> Stage {
@@ -99,7 +100,10 @@ impl Body for ListBody {
                         this.stage = Stage::Sent(pages);
                         return Poll::Pending;
                     }
-                    this.stage = this.read(pages);
+                    this.stage = match this.standing.check_if_changed(this.reading.request()) {
+                        Ok(()) => this.read(pages),
+                        Err(failure) => this.ends(Err(failure)),
+                    };
                 }
                 Stage::Reads(mut reading) => {
                     let Poll::Ready(read) = Pin::new(&mut reading).poll(cx) else {

@@ -1,8 +1,8 @@
 //! Ranges for clients: small ones at once, large ones in pages that are read as their client takes them.
 //!
 //! Owns the way of a large range: it is counted in steps, waits for its part of the memory of all lists, and becomes a body
-//! that is sent in place of the message ([`Streamed`]). The answer is the same to the byte. Never decides who may read:
-//! what comes here was admitted.
+//! that is sent in place of the message ([`Streamed`]). The answer is the same to the byte. Whoever may not read any more gets no
+//! further page.
 //!
 //! ```text
 //! look ── small ───────────────────────────────────────────────→ RangeResponse, as ever
@@ -26,16 +26,17 @@ pub use budget::ListLimits;
 
 use super::ask::Freshness;
 use super::requests::Reading;
+use super::standing::Standing;
 use super::status::Failure;
 use super::{Inner, SEND_BYTES_MAX, Services};
 use crate::cut::Cut;
+use crate::gate::Caller;
 use body::ListBody;
 use env::Clock;
 use flight::Flight;
 use http::Response;
 use node::Op;
 use pages::Pages;
-use state::auth::Principal;
 use state::outcome::RangeOutcome;
 use state::query::RangeQuery;
 use state::{List, Looked, Totals};
@@ -50,6 +51,23 @@ use watch::Watched;
 pub(super) enum Listed {
     Small(RangeOutcome),
     Large(Streamed),
+}
+
+/// A large range, counted.
+enum Begun {
+    /// It has turned out to be small.
+    Small(RangeOutcome),
+    Large(Box<Parts>),
+}
+
+/// What a body is made of, beside its permission.
+struct Parts {
+    first: Vec<u8>,
+    pages: Pages,
+    flight: Arc<Flight>,
+    timed: Timed,
+    cut: Arc<Cut>,
+    watched: Arc<Watched>,
 }
 
 /// A body that takes the place of a message that was never made: it travels in the answer's extensions, past the encoder.
@@ -74,15 +92,15 @@ impl Streamed {
 }
 
 impl Services {
-    /// Reads a range for `principal`, after a barrier where that is asked for.
+    /// Reads a range for a caller, after a barrier where that is asked for.
     pub(super) async fn list(
         &self,
-        principal: &Principal,
+        caller: &Caller,
         query: RangeQuery,
         freshness: Freshness,
     ) -> Result<Listed, Failure> {
         let began = self.now();
-        let listed = self.list_untimed(principal, query, freshness).await;
+        let listed = self.list_untimed(caller, query, freshness).await;
         // What is under way notes itself when it ends.
         if !matches!(listed, Ok(Listed::Large(_))) {
             let (took, counts) = (self.now().since(began), self.member().counts());
@@ -94,11 +112,11 @@ impl Services {
 
     async fn list_untimed(
         &self,
-        principal: &Principal,
+        caller: &Caller,
         query: RangeQuery,
         freshness: Freshness,
     ) -> Result<Listed, Failure> {
-        let reading = self.admit(principal, Reading(query))?;
+        let reading = self.admit(caller.principal(), Reading(query))?;
         if freshness == Freshness::Linearizable {
             self.barrier().await?;
         }
@@ -119,7 +137,13 @@ impl Services {
                 }
             };
             match self.large(list, took).await? {
-                Some(listed) => return Ok(listed),
+                Some(Begun::Small(found)) => return Ok(Listed::Small(found)),
+                Some(Begun::Large(parts)) => {
+                    let standing = Standing::new(self, caller.clone());
+                    // It may have waited for long since it was admitted.
+                    standing.check(reading.request())?;
+                    return Ok(Listed::Large(Streamed::new(ListBody::new(*parts, standing, reading))));
+                }
                 // It had to wait for so long that its revision is gone.
                 None if query.revision > Revision::ZERO => return Err(Failure::Compacted),
                 None => {}
@@ -128,7 +152,7 @@ impl Services {
     }
 
     /// Counts a list and sends it on its way; `None` if its revision is gone before it could begin.
-    async fn large(&self, list: Box<List>, took: Duration) -> Result<Option<Listed>, Failure> {
+    async fn large(&self, list: Box<List>, took: Duration) -> Result<Option<Begun>, Failure> {
         let limits = self.limits().lists;
         let mut timed = Timed::new(self.clone(), took);
         let (hold, stalled) = (limits.hold_seconds, limits.stalled_seconds);
@@ -136,7 +160,7 @@ impl Services {
         let watched = Watched::begin(list.hold(), hold, stalled, self.context.metrics.clone());
         let list = timed.survey(list).await?;
         if list.totals().bytes <= LIST_SMALL_BYTES as u64 {
-            return timed.gather(list).await.map(|found| Some(Listed::Small(found)));
+            return timed.gather(list).await.map(|found| Some(Begun::Small(found)));
         }
         let reserved = self.lists.reserve(bytes_held(&list)).await?;
         let header = self.header(list.revision());
@@ -162,8 +186,7 @@ impl Services {
         };
         let (flight, cut) = (Flight::new(reserved), Arc::new(Cut::default()));
         watched.sends(flight.clone(), cut.clone());
-        let body = ListBody::new(first, pages, flight, timed, cut, watched);
-        Ok(Some(Listed::Large(Streamed::new(body))))
+        Ok(Some(Begun::Large(Box::new(Parts { first, pages, flight, timed, cut, watched }))))
     }
 }
 

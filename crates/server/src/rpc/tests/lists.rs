@@ -1,5 +1,6 @@
 //! Large lists: the same answer to the byte, in bounded memory, whoever reads how slowly; and never a wrong one.
 
+use super::accounts::Accounts;
 use super::rig::{Caller, Rig};
 use crate::listen::testing::{Plan, block_on, framed, http2};
 use crate::rpc::convert;
@@ -23,7 +24,12 @@ const VALUE_BYTES: usize = 2_000;
 /// A member with this many pairs, by these bounds.
 async fn member(pairs: usize, lists: ListLimits) -> Rig {
     let rig = Rig::with(Base::Open, Limits { lists, ..Limits::default() });
-    let mut kv = rig.anonymous().kv();
+    fill(&rig.anonymous(), pairs).await;
+    rig
+}
+
+async fn fill(caller: &Caller, pairs: usize) {
+    let mut kv = caller.kv();
     for i in 0..pairs {
         // Lengths on both sides of a varint's second byte.
         let bytes = if i % 3 == 0 { i % 300 } else { VALUE_BYTES };
@@ -31,7 +37,6 @@ async fn member(pairs: usize, lists: ListLimits) -> Rig {
         let put = pb::PutRequest { key: key(i), value: value.into(), ..Default::default() };
         kv.put(put).await.unwrap();
     }
-    rig
 }
 
 fn key(i: usize) -> Bytes {
@@ -160,6 +165,27 @@ async fn a_compaction_beyond_the_hold_ends_a_list_with_the_error() {
     assert!(sent + joined(&rest).len() < 5 + length);
     drop((kept, passed));
     assert_eq!((rig.metrics.lists_bytes.value(), rig.open_reads()), (0, 0));
+}
+
+/// Whoever loses the right to what it lists gets no further page: a list may be on its way for minutes.
+#[tokio::test]
+async fn a_list_ends_with_the_right_to_it() {
+    let rig = Rig::new(Base::Closed);
+    let root = rig.administrator();
+    let mut accounts = Accounts::of(&root);
+    accounts.role("k", "k", "l").await;
+    accounts.role("m", "m", "n").await;
+    accounts.user("bob", &["k", "m"]).await;
+    fill(&root, 600).await;
+    let bob = rig.named("bob");
+    let (mut cut, mut other) = (ask(&bob, &all()).await.into_body(), ask(&root, &all()).await.into_body());
+    assert!(cut.frame().await.unwrap().unwrap().is_data());
+    accounts.revoke_permission("m", "m", "n").await;
+    assert!(cut.frame().await.unwrap().unwrap().is_data(), "this right stands");
+    accounts.revoke_permission("k", "k", "l").await;
+    let (rest, trailers) = taken(&mut cut).await;
+    assert_eq!((rest.len(), status(&trailers)), (0, (7, "etcdserver: permission denied".to_owned())));
+    assert_eq!(status(&taken(&mut other).await.1).0, 0);
 }
 
 /// While it holds its revision, a list is not passed: the compaction waits with what it removes. Then it does not wait any
