@@ -45,6 +45,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/formats/run $(DEBUG)
 	conformance/metrics/run $(DEBUG)
 	conformance/memory/run $(DEBUG)
+	conformance/lists/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
 

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
+mod cut;
 pub mod gate;
 pub mod http;
 mod letterbox;

@@ -91,6 +91,19 @@ impl<'a> PairView<'a> {
         self.key.len().saturating_add(self.value.len()).saturating_add(2 * 6 + 4 * 11)
     }
 
+    /// The encoding's length.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let bytes = |value: &[u8]| if value.is_empty() { 0 } else { delimited_len(value.len()) };
+        let number = |value: i64| if value == 0 { 0 } else { 1 + varint_len(value.cast_unsigned()) };
+        bytes(self.key)
+            .saturating_add(bytes(self.value))
+            .saturating_add(number(self.create_revision.0))
+            .saturating_add(number(self.mod_revision.0))
+            .saturating_add(number(self.version))
+            .saturating_add(number(self.lease.0))
+    }
+
     /// Appends the encoding to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_bytes(out, 1, self.key);
@@ -143,6 +156,16 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, value: &[u8]) {
         put_varint(out, value.len() as u64);
         out.extend_from_slice(value);
     }
+}
+
+/// Bytes that a field of `len` bytes takes in its message, with a tag of one byte and its length.
+pub(crate) fn delimited_len(len: usize) -> usize {
+    len.saturating_add(1).saturating_add(varint_len(len as u64))
+}
+
+/// Bytes of a varint: seven bits in each.
+fn varint_len(value: u64) -> usize {
+    (70 - (value | 1).leading_zeros() as usize) / 7
 }
 
 fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -246,6 +269,7 @@ mod tests {
             let found = pair.value().unwrap();
             prop_assert_eq!(found.as_ref(), value.as_slice());
             prop_assert!(pair.0.len() <= view.encoded_len_max());
+            prop_assert_eq!(pair.0.len(), view.encoded_len());
         }
 
         /// No bytes make the decoder panic.

@@ -7,6 +7,7 @@ use crate::auth::Accounts;
 use crate::command::{Alarm, AlarmKind, Txn};
 use crate::effects_hash::Checkmark;
 use crate::error::Error;
+use crate::list::{List, Looked};
 use crate::membership::{Member, Membership};
 use crate::mvcc::txn::{self, Path};
 use crate::mvcc::view::View;
@@ -59,6 +60,21 @@ impl Reader {
         self.0.space.tally.add(Part::RANGE);
         let pin = self.0.space.pin();
         View::pinned(&self.0.space, &pin).range(query)
+    }
+
+    /// Reads a range if that is soon done, else begins a list of it, which is read step by step. Together they answer what
+    /// [`Reader::range`] would.
+    ///
+    /// # Errors
+    /// `Refused` (compacted, future revision), or the store's failure.
+    pub fn look(&self, query: &RangeQuery) -> Result<Looked, Error> {
+        self.0.space.tally.add(Part::RANGE);
+        let pin = self.0.space.pin();
+        let view = View::pinned(&self.0.space, &pin);
+        Ok(match view.range_if_small(query)? {
+            Ok(found) => Looked::Small(found),
+            Err(begun) => Looked::Large(Box::new(List::begin(self.0.clone(), query.clone(), &pin, begun))),
+        })
     }
 
     /// One page of a range, by key, from `from` (or the range's start) on, at `at` (zero: the latest; take the page's

@@ -65,6 +65,25 @@ pub const SCRUB_CHUNK_BYTES: usize = 256 * 1024;
 pub const SCRUB_INTERVAL_SECONDS: u64 = 24 * 3_600;
 /// Keys looked at under one lock of the key index, so that a long read never holds up the writer.
 pub const INDEX_PAGE_KEYS: usize = 512;
+/// Bytes of pairs up to which an answer is read and sent at once; with more it is a list.
+pub const LIST_SMALL_BYTES: usize = 256 * 1024;
+/// Bytes of pairs that a list reads and sends at a time.
+pub const LIST_PAGE_BYTES: usize = 128 * 1024;
+/// Pages of the key index that a list looks at before whatever else waits on its thread gets its turn; a range within as many
+/// is read at once.
+pub const LIST_INDEX_PAGES: usize = 16;
+/// Pairs whose places a list keeps from the first look on, so that it need not look for them again.
+pub const LIST_PLACES_KEPT: usize = 2_048;
+/// How long a list keeps its revision from being removed by a compaction, in seconds. One that is slower goes on until a
+/// compaction passes it.
+pub const LIST_HOLD_SECONDS_MAX: u64 = 60;
+/// Memory of all large lists under way, in bytes: each reserves the two pages that it holds at most, however large it is.
+/// Beyond it lists wait, first come first served; one is always taken.
+pub const LISTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Large lists that may wait for memory; a further one is answered "too many requests".
+pub const LISTS_WAITING_MAX: usize = 1_000;
+/// After this time in which its client took nothing of a large list it is ended, in seconds.
+pub const LIST_STALLED_SECONDS_MAX: u64 = 60;
 /// Hashes of past compactions kept in memory for HashKV (etcd keeps as many); the oldest is dropped.
 pub const COMPACTION_HASHES_KEPT: usize = 10;
 /// Records of history looked at for one page of events, whether they match or not.

@@ -9,6 +9,7 @@ use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
 use super::threads::{Phase, Rejections};
 use super::{Limits, Security, Serves};
+use crate::cut::Tasks;
 use crate::gate::Connection;
 use crate::tls::explain::{self, Explanation, Facts, Failure, explain};
 use crate::tls::sniff::{self, Opening};
@@ -16,7 +17,7 @@ use crate::tls::{Loaded, Reloading};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use state::auth::Evidence;
 use std::convert::Infallible;
@@ -265,8 +266,8 @@ fn answer(
     edge.clone().answer(request, connection.clone(), serves)
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(limits: &Limits) -> auto::Builder<Tasks> {
+    let mut builder = auto::Builder::new(Tasks);
     let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
     builder
         .http1()

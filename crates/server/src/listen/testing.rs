@@ -306,6 +306,8 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) access: Access,
     pub(crate) gateway: bool,
+    /// Other services than the stand-in.
+    pub(crate) routes: Option<Routes>,
 }
 
 impl Plan {
@@ -317,6 +319,7 @@ impl Plan {
             limits,
             access: Access::open(),
             gateway: true,
+            routes: None,
         }
     }
 
@@ -339,8 +342,9 @@ impl Plan {
         let metrics = Arc::new(Metrics::new(methods, Arc::default()));
         let patient = Arc::new(Patient::default());
         let services = Services { reads_fail: Arc::default() };
+        let routes = self.routes.unwrap_or_else(|| services.routes());
         let context = Context {
-            routes: services.routes(),
+            routes: routes.clone(),
             vitals: patient.clone(),
             metrics: metrics.clone(),
             detail: Detail::Basic,
@@ -351,7 +355,7 @@ impl Plan {
             command_line: Some(vec!["etcd".into(), "--name=\"x\"".into()]),
             request_timeout: Duration::from_secs(7),
         };
-        let edge = Edge::new(services.routes(), Router::new(context), metrics.clone());
+        let edge = Edge::new(routes, Router::new(context), metrics.clone());
         let bound = bind(vec![Listener { address, serves: self.serves, security: self.security }]).unwrap();
         let address = bound.addresses().remove(0).to_string();
         let running = Some(bound.serve(&edge, self.limits).unwrap());

@@ -195,6 +195,13 @@ fn own(m: &Metrics, text: &mut Text) {
     let name = "strongroom_connections_refused_total";
     text.counter(name, "Connections refused because too many were open.", &m.connections_refused);
     text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
+    let name = "strongroom_lists_bytes";
+    text.gauge(name, "Memory that large lists under way have reserved.", &m.lists_bytes);
+    let name = "strongroom_lists_cut_total";
+    text.counter(name, "Large lists ended because their client took nothing of them.", &m.lists_cut);
+    let name = "strongroom_lists_refused_total";
+    text.counter(name, "Large lists refused because too many waited for memory.", &m.lists_refused);
+    text.gauge("strongroom_lists_waiting", "Large lists that wait for memory.", &m.lists_waiting);
     text.counter("strongroom_logins_failed_total", "Logins with a wrong password.", &m.logins_failed);
     let name = "strongroom_logins_throttled_total";
     text.counter(name, "Logins refused because too many before them failed.", &m.logins_throttled);

@@ -91,6 +91,14 @@ pub struct Metrics {
     pub streams_cut: Counter,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
+    /// Bytes that large lists under way have reserved.
+    pub lists_bytes: Gauge,
+    /// Large lists that wait for their part of them.
+    pub lists_waiting: Gauge,
+    /// Large lists refused because too many waited.
+    pub lists_refused: Counter,
+    /// Large lists ended because their client took nothing of them.
+    pub lists_cut: Counter,
     /// Bytes read by the check of the stored data.
     pub scrub_bytes: Counter,
     /// Places where it found damage, in its last round or so far in this one.
@@ -137,6 +145,10 @@ impl Metrics {
             logins_throttled: Counter::default(),
             streams_cut: Counter::default(),
             certificate_not_after: Gauge::default(),
+            lists_bytes: Gauge::default(),
+            lists_waiting: Gauge::default(),
+            lists_refused: Counter::default(),
+            lists_cut: Counter::default(),
             scrub_bytes: Counter::default(),
             scrub_damage: Gauge::default(),
             scrub_ended: Gauge::default(),

@@ -6,6 +6,7 @@
 //! Invariants: a path that is not on the surface is answered `Unimplemented` before anything is read; nothing of a
 //! request's content is logged.
 
+use super::list::Streamed;
 use super::status::{Failure, reworded, reworded_on_stream};
 use super::surface::{self, Flow, Method};
 use super::{Inner, Services};
@@ -92,7 +93,7 @@ where
                 let took = services.context.clock.monotonic().since(began);
                 services.warn_if_slow(method, took, peer.as_deref());
             }
-            Ok(in_etcds_words(response, method.flow))
+            Ok(in_etcds_words(Streamed::put_into(response), method.flow))
         };
         Box::pin(around.instrument(span))
     }

@@ -194,9 +194,7 @@ impl Inner {
     pub(super) fn time_range<T, E>(&self, read: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let began = self.now();
         let found = read();
-        let metrics = &self.context.metrics;
-        let times = if found.is_ok() { &metrics.range_duration } else { &metrics.range_duration_failed };
-        times.observe_duration(self.now().since(began));
+        self.observe_range(found.is_ok(), self.now().since(began));
         found
     }
 

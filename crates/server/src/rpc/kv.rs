@@ -6,6 +6,7 @@
 use super::Services;
 use super::ask::Freshness;
 use super::convert;
+use super::list::Listed;
 use super::range_stream::RangeStream;
 use super::requests::{Reading, ReadingTxn};
 use super::standing::Standing;
@@ -36,11 +37,19 @@ impl Kv {
 #[tonic::async_trait]
 impl pb::kv_server::Kv for Kv {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let principal = self.0.principal(&request);
+        let caller = self.0.caller(&request);
         let request = request.into_inner();
         let freshness = Freshness::of_serializable(request.serializable);
-        let found = self.0.range(&principal, convert::range(request)?, freshness).await?;
-        Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)))
+        match self.0.list(&caller, convert::range(request)?, freshness).await? {
+            Listed::Small(found) => {
+                Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)))
+            }
+            Listed::Large(streamed) => {
+                let mut answer = Response::new(pb::RangeResponse::default());
+                answer.extensions_mut().insert(streamed);
+                Ok(answer)
+            }
+        }
     }
 
     type RangeStreamStream = RangeStream;

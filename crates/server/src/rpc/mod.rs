@@ -21,6 +21,7 @@ mod health;
 mod kv;
 mod lease;
 mod led;
+mod list;
 mod lock;
 mod login;
 mod maintenance;
@@ -43,6 +44,8 @@ use crate::metrics::Metrics;
 use crate::rates::Rates;
 use around::Around;
 use env::{Clock, Random};
+use list::Budget;
+pub use list::ListLimits;
 use node::Member;
 use proto::etcdserverpb as pb;
 use std::sync::Arc;
@@ -94,6 +97,8 @@ pub struct Limits {
     pub election_timeout: Duration,
     /// A request that takes longer is worth a warning (etcd's `--warning-unary-request-duration`).
     pub slow_request: Duration,
+    /// Of large lists.
+    pub lists: ListLimits,
 }
 
 impl Limits {
@@ -112,6 +117,7 @@ impl Limits {
             request_timeout: Duration::from_secs(5).saturating_add(election_timeout.saturating_mul(2)),
             election_timeout,
             slow_request: Duration::from_millis(300),
+            lists: ListLimits::default(),
         }
     }
 
@@ -155,6 +161,7 @@ struct Inner {
     rates: Rates,
     /// Moves when who may do what has changed.
     policy_changes: tokio::sync::watch::Receiver<()>,
+    lists: Budget,
 }
 
 impl std::ops::Deref for Services {
@@ -210,11 +217,13 @@ pub fn routes(context: Context) -> Routes {
 
     let (changed, policy_changes) = tokio::sync::watch::channel(());
     context.member.on_policy_change(move || changed.send_modify(|()| ()));
+    let lists = Budget::new(&context.limits.lists, context.metrics.clone());
     let services = Services(Arc::new(Inner {
         context,
         throttle: Throttle::default(),
         rates: Rates::default(),
         policy_changes,
+        lists,
     }));
     let receive = services.limits().max_receive_bytes();
     macro_rules! serve {

@@ -127,6 +127,13 @@ impl Failure {
         Self::Other(Code::Unimplemented, Cow::Borrowed(text))
     }
 
+    /// An answer that the framing has no room for, in the words of etcd's gRPC library.
+    #[must_use]
+    pub fn too_large_to_send(bytes: u64, max: usize) -> Self {
+        let text = format!("grpc: trying to send message larger than max ({bytes} vs. {max})");
+        Self::Other(Code::ResourceExhausted, Cow::Owned(text))
+    }
+
     /// What the lock and election services make of it: they are clients of the key space in etcd, and an error that
     /// passed a client has no status any more.
     #[must_use]

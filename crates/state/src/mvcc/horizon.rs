@@ -2,7 +2,9 @@
 //!
 //! Owns those numbers, under one short lock, so that a reader sees both of one moment. A [`Pin`] keeps the versions that
 //! were readable when it was made: physical removal for a compaction waits until every pin made before it is dropped.
-//! Pins live as long as one read or one page of it, so removal waits a bounded time.
+//! Pins live as long as one read or one page of it, so removal waits a bounded time. What goes on from page to page holds
+//! its one revision instead ([`Horizon::hold`]): that keeps off only compactions beyond it, and keeps no record at its
+//! place; whoever holds one says for how long (`crate::list`).
 //!
 //! Invariant: current and compacted never go back; `compacted <= current`; -1 means never compacted, as in etcd.
 
@@ -21,7 +23,7 @@ pub(crate) struct Horizon(Mutex<State>);
 struct State {
     current: Revision,
     compacted: Revision,
-    /// How many pins stand, by the compacted revision they were made under.
+    /// How many pins stand, by the oldest revision they read: the compacted one that they were made under, or the one held.
     pins: BTreeMap<Revision, usize>,
     /// How often records moved to another place.
     move_number: u64,
@@ -41,6 +43,13 @@ pub(crate) struct Pin<'a> {
     /// The oldest readable revision.
     pub(crate) compacted: Revision,
     made_after: u64,
+}
+
+impl Pin<'_> {
+    /// The last move before it was made: under pins with the same one, records are found at the same places.
+    pub(crate) fn made_after(&self) -> Move {
+        Move(self.made_after)
+    }
 }
 
 impl Horizon {
@@ -90,6 +99,17 @@ impl Horizon {
         *state.pins.entry(compacted).or_default() += 1;
         *state.pins_by_move.entry(made_after).or_default() += 1;
         Pin { horizon: self, current: state.current, compacted, made_after }
+    }
+
+    /// Keeps what stands at `at`, which is readable now because the caller has a pin or holds it already. Needs its
+    /// [`Horizon::let_go`].
+    pub(crate) fn hold(&self, at: Revision) {
+        *lock::lock(&self.0).pins.entry(at).or_default() += 1;
+    }
+
+    /// Ends one [`Horizon::hold`].
+    pub(crate) fn let_go(&self, at: Revision) {
+        release(&mut lock::lock(&self.0).pins, at);
     }
 
     /// Notes that records have moved: who pins from now on finds them only at their new places.
@@ -150,6 +170,25 @@ mod tests {
         assert!(!horizon.is_unread_below(Revision(6)));
         drop(new);
         assert!(horizon.is_unread_below(Revision(6)));
+    }
+
+    /// A list that goes on for minutes must keep off only the removal of what it reads: not of what lies below its revision,
+    /// and not of the places that records moved from.
+    #[test]
+    fn a_held_revision_keeps_off_only_compactions_beyond_it() {
+        let horizon = Horizon::new(Revision(10), NEVER_COMPACTED);
+        let pin = horizon.pin();
+        horizon.hold(Revision(7));
+        drop(pin);
+        assert!(horizon.is_unread_below(Revision(7)));
+        assert!(!horizon.is_unread_below(Revision(8)));
+        assert!(horizon.is_unread_before(horizon.moved()));
+        assert_eq!(horizon.pinned(), 1);
+        horizon.hold(Revision(7));
+        horizon.let_go(Revision(7));
+        assert!(!horizon.is_unread_below(Revision(8)));
+        horizon.let_go(Revision(7));
+        assert!(horizon.is_unread_below(Revision(8)));
     }
 
     /// The place a record was copied from can be let go only when every reader that may have looked it up before is done.

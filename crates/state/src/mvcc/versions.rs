@@ -5,6 +5,7 @@
 //! Invariants: versions ascend by revision within and across generations; only the last generation may be open; no
 //! generation is empty; the last version of an ended generation is its tombstone.
 
+use crate::record::REVISION_BYTES;
 use smallvec::SmallVec;
 use storage::Position;
 use types::{ModRevision, Revision};
@@ -16,6 +17,13 @@ pub(crate) struct Version {
     pub(crate) position: Position,
     /// Bytes of the record's payload, for the accounts.
     pub(crate) bytes: u32,
+}
+
+impl Version {
+    /// Length of the pair's encoding in that record.
+    pub(crate) fn pair_bytes(self) -> usize {
+        (self.bytes as usize).saturating_sub(REVISION_BYTES)
+    }
 }
 
 /// A version that is a live pair, with what the index knows of it.

@@ -12,11 +12,13 @@ use super::horizon::Pin;
 use super::index::Cursor;
 use super::versions::Found;
 use crate::error::{Error, Refusal};
+use crate::list::Totals;
 use crate::outcome::{RangeOutcome, RangePage};
 use crate::pair::{Pair, PairView};
-use crate::query::{PageLimits, Projection, RangeQuery, SortOrder, SortTarget};
+use crate::query::{PageLimits, Projection, RangeQuery, Sort, SortOrder, SortTarget};
 use bytes::Bytes;
 use std::ops::ControlFlow;
+use types::limits::{LIST_INDEX_PAGES, LIST_PLACES_KEPT, LIST_SMALL_BYTES};
 use types::{Key, KeyRange, LeaseId, Revision};
 
 /// The key space as it stands at one moment; in a writing transaction, with what it has written so far.
@@ -29,15 +31,31 @@ pub(crate) struct View<'a> {
 }
 
 /// A pair found by a range: its place, and the pair itself where the index alone can make it.
-struct Hit {
+pub(crate) struct Hit {
     found: Found,
     bare: Option<Pair>,
+}
+
+impl Hit {
+    pub(crate) fn new(query: &RangeQuery, key: &[u8], found: Found) -> Self {
+        Self { found, bare: answers_from_index(query).then(|| keys_only_pair(key, found)) }
+    }
+
+    /// Length of the pair's encoding.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bare.as_ref().map_or(self.found.version.pair_bytes(), |bare| bare.0.len())
+    }
 }
 
 impl<'a> View<'a> {
     /// The view of a reader that holds `pin`.
     pub(crate) fn pinned(space: &'a KeySpace, pin: &Pin<'_>) -> Self {
         Self { space, current: pin.current, compacted: pin.compacted }
+    }
+
+    /// The view of a list that began when `current` was the latest revision, and holds the one that it reads.
+    pub(crate) fn held(space: &'a KeySpace, current: Revision, at: Revision) -> Self {
+        Self { space, current, compacted: at }
     }
 
     /// The view of the writer, at the revision it writes or has written.
@@ -97,32 +115,85 @@ impl<'a> View<'a> {
         &self,
         range: &KeyRange,
         at: Revision,
-        mut visit: impl FnMut(&[u8], Found) -> ControlFlow<()>,
+        visit: impl FnMut(&[u8], Found) -> ControlFlow<()>,
     ) {
-        let mut cursor = Some(Cursor::start_of(range));
-        while let Some(from) = cursor {
-            cursor = self.space.index().page(&from, range, |key, versions| match versions.at(at) {
+        let all = self.walk_pages(Cursor::start_of(range), range, at, usize::MAX, visit);
+        debug_assert!(all.is_none(), "a walk without bound ends");
+    }
+
+    /// The same from `from` on, in no more than so many pages of the index; answers where to go on, if keys may be left and
+    /// `visit` did not break off.
+    pub(crate) fn walk_pages(
+        &self,
+        from: Cursor,
+        range: &KeyRange,
+        at: Revision,
+        pages: usize,
+        mut visit: impl FnMut(&[u8], Found) -> ControlFlow<()>,
+    ) -> Option<Cursor> {
+        let mut from = from;
+        for _ in 0..pages {
+            from = self.space.index().page(&from, range, |key, versions| match versions.at(at) {
                 Some(found) => visit(key, found),
                 None => ControlFlow::Continue(()),
-            });
+            })?;
         }
+        Some(from)
     }
 
     /// Reads a range.
     pub(crate) fn range(&self, query: &RangeQuery) -> Result<RangeOutcome, Error> {
         let at = self.readable(query.revision)?;
-        let counting = query.projection == Projection::CountOnly;
-        let most = if counting { 0 } else { hits_wanted(query) };
-        let bare = answers_from_index(query);
-        let mut count = 0i64;
-        let mut hits = Vec::new();
+        let mut gathered = Gathered::new(query);
         self.walk(&query.range, at, |key, found| {
-            count = count.saturating_add(1);
-            if hits.len() < most && passes(query, found) {
-                hits.push(Hit { found, bare: bare.then(|| keys_only_pair(key, found)) });
+            gathered.add(query, key, found);
+            ControlFlow::Continue(())
+        });
+        self.outcome(query, gathered)
+    }
+
+    /// Reads a range if that is soon done: a few pages of the index at most, and few bytes. Else what
+    /// was found of it so far.
+    pub(crate) fn range_if_small(&self, query: &RangeQuery) -> Result<Result<RangeOutcome, Begun>, Error> {
+        let at = self.readable(query.revision)?;
+        let mut gathered = Gathered::new(query);
+        let by_key = is_by_key(query);
+        let limit = if by_key && query.limit > 0 { query.limit } else { u64::MAX };
+        let (mut totals, mut stopped) = (Totals::default(), None);
+        let from = Cursor::start_of(&query.range);
+        let rest = self.walk_pages(from, &query.range, at, LIST_INDEX_PAGES, |key, found| {
+            let enough = if by_key { LIST_PLACES_KEPT } else { 0 };
+            if totals.bytes > LIST_SMALL_BYTES as u64 && gathered.hits.len() >= enough {
+                stopped = Some(Cursor::From(key.into()));
+                return ControlFlow::Break(());
+            }
+            if let Some(hit) = gathered.add(query, key, found) {
+                let bytes = hit.bytes();
+                totals.passing = totals.passing.saturating_add(1);
+                if totals.pairs < limit {
+                    totals.add(bytes);
+                }
             }
             ControlFlow::Continue(())
         });
+        let rest = stopped.or(rest);
+        if rest.is_none() && totals.bytes <= LIST_SMALL_BYTES as u64 {
+            return self.outcome(query, gathered).map(Ok);
+        }
+        let Gathered { count, mut hits, .. } = gathered;
+        totals.count = count;
+        let keep = by_key && !answers_from_index(query);
+        hits.truncate(if keep {
+            usize::try_from(totals.pairs).unwrap_or(usize::MAX).min(LIST_PLACES_KEPT)
+        } else {
+            0
+        });
+        Ok(Err(Begun { at, totals, hits, rest }))
+    }
+
+    fn outcome(&self, query: &RangeQuery, gathered: Gathered) -> Result<RangeOutcome, Error> {
+        let Gathered { count, hits, .. } = gathered;
+        let counting = query.projection == Projection::CountOnly;
         let (pairs, more) = if counting { (Vec::new(), false) } else { self.finish(query, hits)? };
         Ok(RangeOutcome { revision: self.current, pairs, more, count })
     }
@@ -161,7 +232,8 @@ impl<'a> View<'a> {
         Ok((self.load(hits)?, more))
     }
 
-    fn load(&self, hits: Vec<Hit>) -> Result<Vec<Pair>, Error> {
+    /// The pairs that were found.
+    pub(crate) fn load(&self, hits: Vec<Hit>) -> Result<Vec<Pair>, Error> {
         hits.into_iter().map(|hit| hit.bare.map_or_else(|| self.pair_of(hit.found), Ok)).collect()
     }
 
@@ -202,6 +274,49 @@ fn after(pair: &Pair) -> Result<Key, Error> {
     Key::new(Bytes::from(next)).ok_or(Error::Record { place: "memory".to_owned(), what: "an empty key" })
 }
 
+/// The first look at a range that has turned out to be large.
+pub(crate) struct Begun {
+    /// The revision that is read.
+    pub(crate) at: Revision,
+    pub(crate) totals: Totals,
+    /// The first pairs of the answer, where it is by key.
+    pub(crate) hits: Vec<Hit>,
+    /// Where counting goes on; `None` when all is counted.
+    pub(crate) rest: Option<Cursor>,
+}
+
+/// What a walk over a range has found so far.
+struct Gathered {
+    /// Keys, whether they pass or not.
+    count: i64,
+    hits: Vec<Hit>,
+    /// How many are wanted.
+    most: usize,
+}
+
+impl Gathered {
+    fn new(query: &RangeQuery) -> Self {
+        let counting = query.projection == Projection::CountOnly;
+        Self { count: 0, hits: Vec::new(), most: if counting { 0 } else { hits_wanted(query) } }
+    }
+
+    /// Takes in the next key; answers it if it is among the wanted.
+    fn add(&mut self, query: &RangeQuery, key: &[u8], found: Found) -> Option<&Hit> {
+        self.count = self.count.saturating_add(1);
+        if self.hits.len() >= self.most || !passes(query, found) {
+            return None;
+        }
+        self.hits.push(Hit::new(query, key, found));
+        self.hits.last()
+    }
+}
+
+/// Whether the answer is in the order of the index: then it can be read page by page.
+pub(crate) fn is_by_key(query: &RangeQuery) -> bool {
+    let by_key = |sort: Sort| sort.target == SortTarget::Key && sort.order != SortOrder::Descending;
+    query.sort.is_none_or(by_key)
+}
+
 /// How many pairs the walk must bring: one beyond the limit tells whether there are more.
 fn hits_wanted(query: &RangeQuery) -> usize {
     let default_order = query.sort.is_none_or(|sort| {
@@ -223,7 +338,8 @@ fn has_filters(query: &RangeQuery) -> bool {
         || query.max_create_revision != 0
 }
 
-fn passes(query: &RangeQuery, found: Found) -> bool {
+/// Whether the filters let a pair through.
+pub(crate) fn passes(query: &RangeQuery, found: Found) -> bool {
     let (modified, created) = (found.version.at.main.0, found.created.0);
     (query.max_mod_revision == 0 || modified <= query.max_mod_revision)
         && (query.min_mod_revision == 0 || modified >= query.min_mod_revision)
@@ -237,17 +353,25 @@ fn answers_from_index(query: &RangeQuery) -> bool {
     query.projection == Projection::KeysOnly && !by_value
 }
 
+/// Length of the pair's encoding, as the query wants it, without making it.
+pub(crate) fn pair_bytes(query: &RangeQuery, key: &[u8], found: Found) -> usize {
+    if answers_from_index(query) { keys_only(key, found).encoded_len() } else { found.version.pair_bytes() }
+}
+
 /// What etcd answers for keys alone: made from the index, so without the lease.
-fn keys_only_pair(key: &[u8], found: Found) -> Pair {
-    let view = PairView {
+fn keys_only(key: &[u8], found: Found) -> PairView<'_> {
+    PairView {
         key,
         create_revision: found.created,
         mod_revision: found.version.at.main,
         version: found.number,
         value: &[],
         lease: LeaseId::NONE,
-    };
-    view.to_pair()
+    }
+}
+
+fn keys_only_pair(key: &[u8], found: Found) -> Pair {
+    keys_only(key, found).to_pair()
 }
 
 fn by_value(pairs: Vec<Pair>, descending: bool) -> Result<Vec<Pair>, Error> {

@@ -7,6 +7,7 @@ mod collect;
 mod concurrent;
 mod hashkv;
 mod home;
+mod lists;
 mod model;
 mod reopen;
 mod rig;

@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod lists;
 mod matrix;
 mod rig;
 mod services;

@@ -3,6 +3,7 @@
 use crate::gate::{Connection, Gate, Logins};
 use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
+use crate::rpc::requests::Reading;
 use crate::rpc::{Context, Limits, Versions, routes};
 use env::Env;
 use http::{Request, Response};
@@ -12,6 +13,8 @@ use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
 use state::auth::{Base, CertificateNames, Evidence};
+use state::outcome::RangeOutcome;
+use state::query::RangeQuery;
 use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +32,7 @@ pub(super) const MEMBER: u64 = 6;
 pub(super) struct Rig {
     member: Member,
     routes: Routes,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Rig {
@@ -77,6 +81,7 @@ impl Rig {
             member: member.clone(),
             clock: env.clock.clone(),
         };
+        let metrics = Arc::new(Metrics::new([], member.counts().clone()));
         let routes = routes(Context {
             member: member.clone(),
             gate: Gate::new(member.policy(base), audit::Recorder::empty(), logins),
@@ -87,9 +92,28 @@ impl Rig {
             versions: Versions::default(),
             random: env.random.clone(),
             clock: env.clock.clone(),
-            metrics: Arc::new(Metrics::new([], member.counts().clone())),
+            metrics: metrics.clone(),
         });
-        Self { member, routes }
+        Self { member, routes, metrics }
+    }
+
+    /// The services, for a listener.
+    pub(super) fn routes(&self) -> Routes {
+        self.routes.clone()
+    }
+
+    /// What the member itself makes of a read, in one go.
+    pub(super) fn range(&self, query: RangeQuery) -> Result<RangeOutcome, state::Error> {
+        let gate = Gate::of_the_member();
+        let reading = gate.admit(&gate.member(), Reading(query)).unwrap();
+        self.member.inspect(&reading).range(&reading.request().0)
+    }
+
+    /// Reads that hold a revision now.
+    pub(super) fn open_reads(&self) -> u64 {
+        let gate = Gate::of_the_member();
+        let query = RangeQuery::latest(types::KeyRange::all());
+        self.member.inspect(&gate.admit(&gate.member(), Reading(query)).unwrap()).open_reads()
     }
 
     /// Somebody without a certificate.
