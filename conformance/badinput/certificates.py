@@ -22,6 +22,8 @@ from up import Up
 SECONDS_MAX = 1.0
 # A process and a Go runtime start in this time on a busy machine.
 CLIENT_SECONDS_MAX = SECONDS_MAX + 0.5
+# What a member's own authority says of an administrator.
+ADMINISTRATOR = "URI:urn:strongroom:role:administrator"
 
 
 def clients(checks, binary, server, directory):
@@ -48,7 +50,7 @@ def mistaken(checks, personality, binary, server, endpoint, root, issuer, strang
     """Clients without a certificate that the member takes."""
     # The log holds at most so many lines about rejected connections in a second; cases before this one may have used them up.
     time.sleep(1.1)
-    good = issuer.leaf("good", "root", chain=True)
+    good = issuer.leaf("good", "root", names=(ADMINISTRATOR,), chain=True)
     cases = (
         ("no client certificate", None, "(?i)certificate", r"--cert\b", "client didn't provide a certificate"),
         (
@@ -223,10 +225,20 @@ def shown(port):
         return s.getpeercert(binary_form=True)
 
 
+def made_user(binary, directory):
+    """The user that a site's certificates name, made while the member's own authority is the clients': a site's makes no administrator."""
+    with Up(binary, directory, client_port=4379, peer_port=4380) as server:
+        for words in (["user", "add", "app", "--no-password"], ["role", "add", "app"], ["user", "grant-role", "app", "app"],
+                      ["role", "grant-permission", "app", "readwrite", "", "--prefix"]):
+            code, text, _ = run([binary, *server.client_flags(), *words], directory, within=8)
+            if code != 0:
+                raise SystemExit(f"{' '.join(words)} failed: {text}")
+
+
 def servers(checks, binary, etcd, directory):
     """Certificates of the server's side: a wrong name, an ended one, ones that do not fit, and new ones by SIGHUP."""
     issuer = Issuer(os.path.join(directory, "site"))
-    client = issuer.leaf("client", "root")
+    client = issuer.leaf("client", "app")
     elsewhere = issuer.leaf("elsewhere", "elsewhere", usage="serverAuth", names=("DNS:elsewhere.example",))
     here = issuer.leaf("here", "here", usage="serverAuth", names=("DNS:localhost", "IP:127.0.0.1"))
     ended = issuer.leaf("ended", "ended", usage="serverAuth", names=("IP:127.0.0.1",), time=ENDED)
@@ -240,6 +252,7 @@ def servers(checks, binary, etcd, directory):
             os.rename(target + ".new", target)
 
     mine = ["--cacert", issuer.certificate, "--cert", client[0], "--key", client[1]]
+    made_user(binary, os.path.join(directory, "files"))
     lay(elsewhere)
     with Up(binary, os.path.join(directory, "files"), *flags, client_port=4379, peer_port=4380) as server:
         get = [binary, "--endpoints", server.endpoint, *mine, "get", "a"]

@@ -108,6 +108,7 @@ impl Vitals for OfMember {
             store_bytes: sizes.disk_bytes,
             store_bytes_in_use: sizes.live_bytes,
             keys: sizes.keys,
+            auth_revision: gauges.auth_revision().0,
             current_revision: gauges.revision().0,
             compact_revision: match gauges.compacted().0 {
                 0 => -1,

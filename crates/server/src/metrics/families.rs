@@ -27,6 +27,7 @@ fn debugging(m: &Metrics, r: &Readings, text: &mut Text) {
         );
         text.sample("etcd_cluster_version", version, 1.0);
     }
+    text.value("etcd_debugging_auth_revision", "How often users and roles changed.", whole(r.auth_revision));
     text.counter("etcd_debugging_lease_granted_total", "Leases granted.", &m.member.leases_granted);
     text.counter(
         "etcd_debugging_lease_renewed_total",

@@ -171,6 +171,8 @@ impl Metrics {
 pub struct Readings {
     pub member_id: u64,
     pub server_version: &'static str,
+    /// Revision of the users and roles.
+    pub auth_revision: u64,
     /// Major and minor only, as etcd shows it.
     pub cluster_version: String,
     pub has_leader: bool,
