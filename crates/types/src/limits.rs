@@ -77,7 +77,7 @@ pub const LIST_PLACES_KEPT: usize = 2_048;
 /// How long a list keeps its revision from being removed by a compaction, in seconds. One that is slower goes on until a
 /// compaction passes it.
 pub const LIST_HOLD_SECONDS_MAX: u64 = 60;
-/// Memory of all large lists under way, in bytes: each reserves the two pages that it holds at most, however large it is.
+/// Memory of all large lists under way, in bytes: each reserves the three pages that it holds at most, however large it is.
 /// Beyond it lists wait, first come first served; one is always taken.
 pub const LISTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Large lists that may wait for memory; a further one is answered "too many requests".

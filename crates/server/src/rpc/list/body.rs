@@ -1,7 +1,7 @@
-//! The body of a large answer: its pages, each read when the one before has left, then the status.
+//! The body of a large answer: its pages, each read when the last but one has left, then the status.
 //!
-//! Owns the answer under way. The transport asks for bytes as its client takes them, so what is in memory is one page that
-//! is being sent or one that is being read. The trailers wait until all bytes have left, so that a client that takes
+//! Owns the answer under way. The transport asks for bytes as its client takes them, so what is in memory is two pages that
+//! are being sent, or one and another that is being read. The trailers wait until all bytes have left, so that a client that takes
 //! nothing more can be cut to the end. A failure in the middle (damage in the store, a compaction that passed a list
 //! beyond its hold, a right that was taken away) ends the stream with the failure's status behind a message that is shorter than its prefix
 //! says: no client takes that for an answer.
@@ -41,7 +41,7 @@ pub(super) struct ListBody {
 enum Stage {
     /// A page is read.
     Read(Box<Pages>, Vec<u8>),
-    /// The page before may still be on its way.
+    /// The pages before may still be on their way.
     Sent(Box<Pages>),
     /// A page is being read.
     Reads(oneshot::Receiver<Read>),
@@ -96,7 +96,7 @@ impl Body for ListBody {
             let this = &mut *self;
             match std::mem::replace(&mut this.stage, Stage::Ended) {
                 Stage::Sent(pages) => {
-                    if this.flight.poll_landed(cx).is_pending() {
+                    if this.flight.poll_landed(cx, 1).is_pending() {
                         this.stage = Stage::Sent(pages);
                         return Poll::Pending;
                     }
@@ -127,7 +127,7 @@ impl Body for ListBody {
                     }
                 }
                 Stage::Ends(with) => {
-                    if this.flight.poll_landed(cx).is_pending() {
+                    if this.flight.poll_landed(cx, 0).is_pending() {
                         this.stage = Stage::Ends(with);
                         return Poll::Pending;
                     }

@@ -1,6 +1,6 @@
 //! The memory of all large lists together: what they reserve, and who waits for it.
 //!
-//! Owns the account. A list reserves what it may hold at one moment (a page or two, however large it is; all of it where it
+//! Owns the account. A list reserves what it may hold at one moment (a few pages, however large it is; all of it where it
 //! cannot be read in pages) before its first pair is read, and gives it back when its last byte has left the transport.
 //! Where there is no room, lists wait, first come first served, up to a number; further ones are refused.
 

@@ -1,6 +1,6 @@
 //! What of a list has been handed to the transport and has not left it.
 //!
-//! Owns the count of those bytes, the time of the last sign of life, and the list's reservation, which the bytes keep until
+//! Owns the count of those pieces, the time of the last sign of life, and the list's reservation, which the bytes keep until
 //! the transport drops them. So a list knows when to read on, when all is sent, and when its client has stopped taking.
 
 use super::budget::Reserved;
@@ -16,7 +16,8 @@ pub(super) struct Flight {
 }
 
 struct State {
-    bytes: usize,
+    /// Pieces that were handed over and have not left.
+    pieces: usize,
     moved: Instant,
     waker: Option<Waker>,
 }
@@ -29,23 +30,23 @@ struct Flying {
 
 impl Flight {
     pub(super) fn new(reserved: Reserved) -> Arc<Self> {
-        let state = State { bytes: 0, moved: Instant::now(), waker: None };
+        let state = State { pieces: 0, moved: Instant::now(), waker: None };
         Arc::new(Self { state: Mutex::new(state), _reserved: reserved })
     }
 
     /// Hands over bytes.
     pub(super) fn launch(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
         let mut state = self.lock();
-        state.bytes = state.bytes.saturating_add(bytes.len());
+        state.pieces = state.pieces.saturating_add(1);
         state.moved = Instant::now();
         drop(state);
         Bytes::from_owner(Flying { bytes, flight: self.clone() })
     }
 
-    /// Ready when all that was handed over has left.
-    pub(super) fn poll_landed(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Ready when no more than so many of the pieces that were handed over have not left.
+    pub(super) fn poll_landed(&self, cx: &Context<'_>, but: usize) -> Poll<()> {
         let mut state = self.lock();
-        if state.bytes == 0 {
+        if state.pieces <= but {
             return Poll::Ready(());
         }
         if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -73,9 +74,9 @@ impl AsRef<[u8]> for Flying {
 impl Drop for Flying {
     fn drop(&mut self) {
         let mut state = self.flight.lock();
-        state.bytes = state.bytes.saturating_sub(self.bytes.len());
+        state.pieces = state.pieces.saturating_sub(1);
         state.moved = Instant::now();
-        let waker = if state.bytes == 0 { state.waker.take() } else { None };
+        let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -199,11 +199,11 @@ impl Inner {
     }
 }
 
-/// What a list holds in memory at most: the page on its way and, never at the same time, one as pairs and as bytes; or
-/// everything, where it cannot be read in pages.
+/// What a list holds in memory at most: a page on its way and one as pairs and as bytes, or two on their way; and everything,
+/// where it cannot be read in pages.
 fn bytes_held(list: &List) -> u64 {
     let Totals { largest, .. } = list.totals();
-    let page = (LIST_PAGE_BYTES as u64).saturating_add(largest as u64).saturating_mul(2);
+    let page = (LIST_PAGE_BYTES as u64).saturating_add(largest as u64).saturating_mul(3);
     let page = page.saturating_add(list.bytes_kept());
     if list.is_by_key() { page } else { page.saturating_add(list.bytes_at_once()) }
 }

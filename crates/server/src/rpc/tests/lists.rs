@@ -210,8 +210,8 @@ async fn a_hold_keeps_a_compaction_for_its_time_only() {
 /// get it, and beyond a number they are refused.
 #[tokio::test]
 async fn lists_of_slow_readers_stay_within_their_memory() {
-    // Two pages, each with a pair more, and the places of 600 pairs.
-    let one = 2 * (LIST_PAGE_BYTES as u64 + 2_100) + 88 * 1024;
+    // Three pages, each with a pair more, and the places of 600 pairs.
+    let one = 3 * (LIST_PAGE_BYTES as u64 + 2_100) + 88 * 1024;
     let limits = ListLimits { bytes: 4 * one, waiting: 20, ..ListLimits::default() };
     let rig = member(600, limits).await;
     let caller = rig.anonymous();
@@ -270,7 +270,7 @@ async fn lists_of_slow_readers_stay_within_their_memory() {
 #[test]
 fn a_client_that_takes_nothing_is_cut() {
     block_on(async {
-        let limits = ListLimits { stalled_seconds: 2, bytes: 600 * 1024, ..ListLimits::default() };
+        let limits = ListLimits { stalled_seconds: 2, bytes: 1_500 * 1024, ..ListLimits::default() };
         let rig = member(3_000, limits).await;
         let server = Plan { routes: Some(rig.routes()), ..Plan::clear() }.start();
         let sender = http2(server.tcp().await).await;
