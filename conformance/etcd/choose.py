@@ -1,19 +1,18 @@
 #!/usr/bin/env python3
-"""choose.py: finds which of etcd's tests a single member without access control has to pass, by running the real etcd.
+"""choose.py: finds which of etcd's tests a single member has to pass, by running the real etcd.
 
     choose.py [--harness DIR] [--jobs N] [--suite common|e2e] [--run REGEX]
 
 What this is: the origin of common.list, e2e.list and their *.excluded.tsv. It runs every test of class B (tests/common:
 every class) with recording wrappers in place of etcd, etcdctl and curl: each writes down the moment and its arguments, then
-becomes the real program. From that it knows, for every test and subtest, how many members ran and whether accounts
-were used, without reading etcd's source. Rules, in this order:
+becomes the real program. From that it knows, for every test and subtest, how many members ran, without reading etcd's
+source. Rules, in this order:
 
   * not of class B (tests/e2e only): out, the class is the reason
   * the real etcd does not pass: out (a skip is not a pass)
   * no server was started: out (such a test says nothing about a server)
-  * users, roles or tokens were used: out, they come with access control
   * a cluster of more than one member, or one that a member joins or finds by discovery: out
-  * tests/common: files auth, role, user and member: out, by the wording of what we promise
+  * tests/common: the file member: out, by the wording of what we promise
 
 A test whose subtests differ is taken apart: the list then names the subtests that qualify. Slow (half an hour): run it when
 the pinned etcd changes, not before each commit.
@@ -43,7 +42,7 @@ CLASS_REASONS = {
     "T": "limits on wall time that the real etcd misses on a busy machine",
     "X": "skipped by its authors for every server",
 }
-COMMON_FILES_OUT = {"auth_test.go": "auth", "role_test.go": "role", "user_test.go": "user", "member_test.go": "member"}
+COMMON_FILES_OUT = {"member_test.go": "member"}
 WRAPPER = """#!/bin/bash
 # Records when and how the real program was called, then becomes it.
 printf -v call '\\t%.400q' @NAME@ "$@"
@@ -86,21 +85,15 @@ def starts_server(arguments):
 
 def facts(program_calls):
     """What a test needed, from the programs it called."""
-    members, joined, accounts, starts = 0, False, False, 0
+    members, joined, starts = 0, False, 0
     for _, program, arguments in program_calls:
-        words = [a for a in arguments if not a.startswith("-")]
         if program == "etcd" and starts_server(arguments):
             starts += 1
             cluster = flag(arguments, "initial-cluster")
             members = max(members, len(cluster.split(",")) if cluster else 1)
             joined |= flag(arguments, "initial-cluster-state") == "existing"
             joined |= any(a.startswith("--discovery") for a in arguments)
-            accounts |= any(a.startswith("--auth-token") for a in arguments)
-        elif program == "etcdctl":
-            accounts |= any(w in ("auth", "user", "role") for w in words[:3]) or any(a.startswith("--user") for a in arguments)
-        elif program == "curl":
-            accounts |= any("/v3/auth/" in a for a in arguments)
-    return {"starts": starts, "members": members, "joined": joined, "accounts": accounts}
+    return {"starts": starts, "members": members, "joined": joined}
 
 
 def observe(args, which, name, prefix):
@@ -140,13 +133,11 @@ def turn_at(turns, moment):
 
 
 def refusal(seen):
-    """Why a test with these facts is not for a single member without access control, or None when it is."""
+    """Why a test with these facts is not for a single member, or None when it is."""
     if seen["verdict"] != "pass":
         return "skipped on the real etcd" if seen["verdict"] == "skip" else "does not pass on the real etcd either"
     if seen["starts"] == 0:
         return "starts no server"
-    if seen["accounts"]:
-        return "uses users, roles or tokens (they come with access control)"
     if seen["members"] > 1:
         return f"starts a cluster of {seen['members']} members"
     if seen["joined"]:
@@ -222,11 +213,11 @@ def main():
 
 def write(which, chosen, refused):
     with open(os.path.join(HERE, which + ".list"), "w") as f:
-        f.write(f"# tests/{which}: what a single member without access control has to pass. Found by choose.py on the real etcd.\n")
-        f.write("# One line is one process: a test, or a subtest of one whose other subtests need a cluster or accounts.\n")
+        f.write(f"# tests/{which}: what a single member has to pass. Found by choose.py on the real etcd.\n")
+        f.write("# One line is one process: a test, or a subtest of one whose other subtests need a cluster.\n")
         f.writelines(name + "\n" for name in chosen)
     with open(os.path.join(HERE, which + ".excluded.tsv"), "w") as f:
-        f.write(f"# tests/{which}: what is not asked of a single member without access control, and why. Found by choose.py.\n")
+        f.write(f"# tests/{which}: what is not asked of a single member, and why. Found by choose.py.\n")
         f.writelines(f"{name}\t{why}\n" for name, why in refused)
 
 

@@ -3,6 +3,7 @@
 //! Built only by the two personalities. TLS material is named, not read: it is read when the listeners are made.
 
 use super::{KeyRule, Note, Problem};
+use crate::gate::CertificatesNameUsers;
 use crate::http::{Access, Allowed};
 use crate::{listen, log, login, tls};
 use std::collections::BTreeMap;
@@ -78,8 +79,8 @@ pub struct Logins {
     pub token_life: Duration,
     /// How passwords become hashes.
     pub hashing: login::Hashing,
-    /// Whether the name in a client's certificate is a user's.
-    pub certificates_name_users: bool,
+    /// Where the name in a client's certificate is a user's.
+    pub certificates_name_users: CertificatesNameUsers,
 }
 
 /// How tokens are made.

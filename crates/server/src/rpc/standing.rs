@@ -39,7 +39,8 @@ impl Standing {
     pub(super) fn new(services: &Services, caller: Caller) -> Self {
         let epoch = services.gate().policy().epoch();
         let changes = WatchStream::from_changes(services.policy_changes.clone());
-        let token_looks = caller.has_token().then(|| {
+        // A token that was never good ends nothing: each thing asked for on the stream is refused by itself, as in etcd.
+        let token_looks = (caller.has_token() && services.gate().is_still(&caller)).then(|| {
             let mut looks = interval(TOKEN_LOOK);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             looks

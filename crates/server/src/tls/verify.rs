@@ -1,6 +1,9 @@
 //! Which clients' certificates are accepted: issued by a CA of the bundle, in their time, not revoked, and, where the
 //! settings name names, carrying one of them.
 //!
+//! A certificate of the bundle itself is good as its owner's: who has its key could issue any other. webpki takes no CA's
+//! certificate from a client, Go does.
+//!
 //! The chain is checked by webpki; only the check of names is ours, and it can only refuse. A CRL must be signed by the
 //! issuer it speaks for (etcd accepts unsigned ones); an issuer without a CRL is not held against its certificates.
 
@@ -14,6 +17,7 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore, SignatureScheme,
 };
 use std::sync::Arc;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub(super) fn verifier(
     settings: &Settings,
@@ -25,6 +29,8 @@ pub(super) fn verifier(
         return Err(Error::NoClientCa);
     }
     let name = || settings.client_ca.as_ref().map_or_else(String::new, super::Source::name);
+    // What is revoked is known of certificates that somebody issued, not of a CA's own.
+    let own = if crls.is_empty() { roots.clone() } else { Vec::new() };
     let mut store = RootCertStore::empty();
     for root in roots {
         let parsed = |error: rustls::Error| Error::Parse {
@@ -41,11 +47,12 @@ pub(super) fn verifier(
         // Who shows none is told so after the handshake.
         builder = builder.allow_unauthenticated();
     }
-    let chain = builder.build().map_err(|error| Error::Parse {
+    let chain: Arc<dyn ClientCertVerifier> = builder.build().map_err(|error| Error::Parse {
         what: super::load::REVOCATIONS,
         name: settings.crl.as_ref().map_or_else(String::new, super::Source::name),
         reason: error.to_string(),
     })?;
+    let chain: Arc<dyn ClientCertVerifier> = Arc::new(OrOwn { chain, own });
     if settings.allowed_common_names.is_empty() && settings.allowed_hostnames.is_empty() {
         return Ok(chain);
     }
@@ -54,6 +61,78 @@ pub(super) fn verifier(
         common_names: settings.allowed_common_names.clone(),
         hostnames: settings.allowed_hostnames.clone(),
     }))
+}
+
+/// Takes what `chain` takes, and the CAs' own certificates.
+#[derive(Debug)]
+struct OrOwn {
+    chain: Arc<dyn ClientCertVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl OrOwn {
+    /// Whether it is one of the CAs' own, in its time and for clients.
+    fn is_own(&self, shown: &CertificateDer<'_>, now: UnixTime) -> bool {
+        self.own.iter().any(|own| own == shown)
+            && X509Certificate::from_der(shown).is_ok_and(|(_, certificate)| {
+                let validity = certificate.validity();
+                let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+                let in_time =
+                    (validity.not_before.timestamp()..=validity.not_after.timestamp()).contains(&now);
+                let is_for_clients = certificate
+                    .extended_key_usage()
+                    .is_ok_and(|usage| usage.is_none_or(|usage| usage.value.any || usage.value.client_auth));
+                in_time && is_for_clients
+            })
+    }
+}
+
+impl ClientCertVerifier for OrOwn {
+    fn offer_client_auth(&self) -> bool {
+        self.chain.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.chain.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        match self.chain.verify_client_cert(end_entity, intermediates, now) {
+            Err(_) if self.is_own(end_entity, now) => Ok(ClientCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
 }
 
 /// Lets every certificate that is not revoked through the handshake, so that a client with a wrong one can be told why in

@@ -127,6 +127,30 @@ fn wrong_certificates_are_refused_with_their_reason() {
     });
 }
 
+/// To Go a CA of the bundle is a client too when it comes itself, and etcd's own tests do so; it could have issued itself any
+/// other certificate. Another's CA stays outside, with whatever name.
+#[test]
+fn a_ca_of_the_bundle_is_let_in_itself() {
+    block_on(async {
+        let (ca, other) = (Ca::new("root"), Ca::new("root"));
+        let itself = |ca: &Ca| Leaf {
+            certificate: ca.pem.clone(),
+            key: ca.issuer.key().serialize_pem(),
+            serial: Vec::new(),
+        };
+        for clients in [Clients::Required, Clients::Explained] {
+            let server = Plan::tls(settings(&ca, clients)).start();
+            let mut sender =
+                http2(Client::new(&ca, Some(itself(&ca))).connect(&server).await.0.unwrap()).await;
+            let called = call(&mut sender, range("who")).await.unwrap();
+            assert!(called.code == 0 && called.value().contains("common_name: \"root\""), "{called:?}");
+        }
+        let server = Plan::tls(settings(&ca, Clients::Required)).start();
+        let (error, _) = Client::new(&ca, Some(itself(&other))).refused(&server).await;
+        assert!(error.contains("CertificateUnknown"), "{error}");
+    });
+}
+
 /// A client that shows a certificate without holding its key is nobody's: the handshake ends, even where wrong
 /// certificates are explained.
 #[test]
