@@ -131,6 +131,6 @@ mod tests {
         };
         let Demand::Keys(keys) = ReadingTxn(txn).demand() else { panic!("keys are demanded") };
         let expected: Vec<_> = ["c", "s", "f"].map(|key| (range(key), Right::Read)).into();
-        assert_eq!(keys.ranges, expected);
+        assert_eq!(keys.ranges.as_slice(), expected);
     }
 }

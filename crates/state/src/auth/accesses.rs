@@ -8,13 +8,14 @@
 
 use super::Right;
 use crate::command::{Command, DeleteRange, Op, Put, PutLease, PutValue, Txn};
+use smallvec::{SmallVec, smallvec};
 use types::{KeyRange, LeaseId};
 
 /// What a command needs: rights on ranges, and the leases on whose keys it acts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accesses {
     /// Ranges and the right needed on each.
-    pub ranges: Vec<(KeyRange, Right)>,
+    pub ranges: SmallVec<[(KeyRange, Right); 1]>,
     /// Leases: the right is needed on every key attached to each.
     pub leases: Vec<(LeaseId, Right)>,
 }
@@ -50,7 +51,7 @@ impl Accesses {
     /// Reading a range.
     #[must_use]
     pub fn reading(range: KeyRange) -> Self {
-        Self { ranges: vec![(range, Right::Read)], leases: Vec::new() }
+        Self { ranges: smallvec![(range, Right::Read)], leases: Vec::new() }
     }
 
     /// What `txn` touches; also for transactions that only read and never become a command.

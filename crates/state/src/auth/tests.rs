@@ -70,9 +70,9 @@ proptest! {
         leases.set(LeaseId(1), 60, 0);
         leases.attach(&lease_key, LeaseId(1));
         let who = ("u", accounts.revision());
-        let plain = Accesses { ranges: vec![(single(&key), right)], leases: Vec::new() };
+        let plain = Accesses { ranges: smallvec::smallvec![(single(&key), right)], leases: Vec::new() };
         prop_assert_eq!(check_keys(&accounts, &leases, who, None, &plain).is_ok(), may_touch(&roles, &key, right));
-        let leased = Accesses { ranges: vec![(single(&key), right)], leases: vec![(LeaseId(1), right)] };
+        let leased = Accesses { ranges: smallvec::smallvec![(single(&key), right)], leases: vec![(LeaseId(1), right)] };
         let expected = may_touch(&roles, &key, right) && may_touch(&roles, &lease_key, right);
         prop_assert_eq!(check_keys(&accounts, &leases, who, None, &leased).is_ok(), expected);
     }

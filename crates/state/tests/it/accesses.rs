@@ -38,7 +38,7 @@ proptest! {
         union.ranges.extend(compares.into_iter().map(|compare| (compare.range, Right::Read)));
         for op in ops {
             let part = match op {
-                Op::Range(query) => Accesses { ranges: vec![(query.range, Right::Read)], leases: vec![] },
+                Op::Range(query) => Accesses::reading(query.range),
                 Op::Put(put) => Accesses::of(&Command::Put(put)),
                 Op::DeleteRange(delete) => Accesses::of(&Command::DeleteRange(delete)),
                 Op::Txn(_) => unreachable!("flattened"),
@@ -57,12 +57,12 @@ fn plain_operations_touch_what_etcd_says() {
     let k = KeyRange::single(key("k"));
     let put = Put { prev_kv: true, lease: PutLease::Set(LeaseId(4)), ..put_op("k", "v") };
     let found = Accesses::of(&Command::Put(put));
-    assert_eq!(found.ranges, [(k.clone(), Right::Write), (k.clone(), Right::Read)]);
+    assert_eq!(found.ranges.as_slice(), [(k.clone(), Right::Write), (k.clone(), Right::Read)]);
     assert_eq!(found.leases, [(LeaseId(4), Right::Write)]);
-    assert_eq!(Accesses::of(&Command::Put(put_op("k", "v"))).ranges, [(k, Right::Write)]);
+    assert_eq!(Accesses::of(&Command::Put(put_op("k", "v"))).ranges.as_slice(), [(k, Right::Write)]);
     let gone = DeleteRange { range: range("a", "b"), prev_kv: true };
     let found = Accesses::of(&Command::DeleteRange(gone)).ranges;
-    assert_eq!(found, [(range("a", "b"), Right::Write), (range("a", "b"), Right::Read)]);
+    assert_eq!(found.as_slice(), [(range("a", "b"), Right::Write), (range("a", "b"), Right::Read)]);
     assert_eq!(Accesses::of(&Command::LeaseRevoke(LeaseId(3))).leases, [(LeaseId(3), Right::Write)]);
     assert_eq!(Accesses::of(&Command::Nothing), Accesses::default());
 }
