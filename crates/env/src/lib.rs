@@ -1,4 +1,4 @@
-//! The outside world as traits: clocks, randomness and the disk, each real and simulated.
+//! The outside world as traits: clocks, randomness and the disk, each real and simulated; and how many processors it has.
 //!
 //! Owns the only way in which the rooms below the server learn the time, draw a random number or touch a file. Never
 //! decides policy: it does not retry, does not choose names, does not interpret bytes. One suite of tests (in `tests/`)
@@ -18,9 +18,10 @@ pub use clock::{Clock, Monotonic, WallTime};
 pub use disk::{DIR_MODE, DirLock, Disk, DiskError, DiskFile, FILE_MODE, Kind, Operation, Stat};
 pub use random::Random;
 
+use std::num::NonZero;
 use std::sync::Arc;
 
-/// The three together, as they are handed down. Cheap to clone.
+/// All of it together, as it is handed down. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Env {
     /// Time.
@@ -29,6 +30,8 @@ pub struct Env {
     pub random: Arc<dyn Random>,
     /// Files.
     pub disk: Arc<dyn Disk>,
+    /// How many threads can work at once. A simulated world has one, so that things happen in one order there.
+    pub processors: NonZero<usize>,
 }
 
 impl Env {
@@ -39,6 +42,7 @@ impl Env {
             clock: Arc::new(real::SystemClock::new()),
             random: Arc::new(real::SystemRandom),
             disk: Arc::new(real::RealDisk),
+            processors: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         }
     }
 }

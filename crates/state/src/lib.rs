@@ -18,6 +18,7 @@ mod collect;
 pub mod command;
 mod effects_hash;
 mod error;
+mod gathered;
 mod journal;
 mod leases;
 mod list;

@@ -1,28 +1,27 @@
 //! From the store's records back to the state they were the effects of.
 //!
-//! Owns the replay: key changes in order of revision, everything else the last wins. What a compaction had made
-//! unreadable is left out of the index at once, whether or not its records are still there.
+//! Owns the replay: key changes in order of revision, everything else the last wins. Segments are gathered each for itself
+//! (`gathered.rs`) and taken in their order. What a compaction had made unreadable is left out of the index at once, whether or
+//! not its records are still there.
 
 use crate::apply_access;
 use crate::auth::Accounts;
 use crate::command::Alarm;
 use crate::effects_hash::EffectsHash;
 use crate::error::Error;
+use crate::gathered::{BACKWARDS, Change, Gathered, Other, Put};
 use crate::leases::Leases;
 use crate::membership::Membership;
 use crate::mvcc::KeySpace;
 use crate::mvcc::horizon::{Horizon, NEVER_COMPACTED};
 use crate::mvcc::index::{Cursor, Index};
 use crate::mvcc::values::{Values, damaged};
-use crate::mvcc::versions::Version;
-use crate::pair::PairView;
-use crate::record::{self, DELETION, PUT, Record};
+use crate::record::Record;
 use crate::shared::Shared;
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
-use storage::{Position, Replayed, SegmentNumber, Store};
+use storage::Store;
 use types::{LeaseId, LogIndex, ModRevision, Revision, Term};
 
 /// The state of a store.
@@ -39,14 +38,7 @@ pub(crate) struct Restored {
 pub(crate) fn restore(store: &mut Store, value_cache_bytes: u64) -> Result<Restored, Error> {
     let mut replay = Replay::new();
     let mut passed_over = Vec::new();
-    store.replay(
-        |why| passed_over.push(why.to_string()),
-        |replayed| match replayed {
-            Replayed::Record(at, kind, payload) => replay.record(at, kind.0, payload.len(), &payload),
-            Replayed::Indexed(segment, kind, entry) => replay.entry(segment, kind.0, &entry),
-        },
-    )?;
-    replay.place_pending()?;
+    store.replay(|why| passed_over.push(why.to_string()), |gathered| replay.take(gathered))?;
     let checkpoint = store.last_checkpoint();
     let hash = match checkpoint.meta.as_ref() {
         [] => EffectsHash::default(),
@@ -62,20 +54,8 @@ pub(crate) fn restore(store: &mut Store, value_cache_bytes: u64) -> Result<Resto
     Ok(Restored { shared, hash, applied, compacted, passed_over })
 }
 
-/// Changes gathered before they are put into the tree of keys: in the order of keys that takes half as long.
-const PENDING_CHANGES_MAX: usize = 65_536;
-
-/// A change that is not at its key yet.
-struct Pending {
-    key: Bytes,
-    version: Version,
-    /// Creation and number of a put; none for a deletion.
-    put: Option<(Revision, i64)>,
-}
-
 struct Replay {
     index: Index,
-    pending: Vec<Pending>,
     last: ModRevision,
     compacted: Revision,
     leases: Leases,
@@ -90,7 +70,6 @@ impl Replay {
     fn new() -> Self {
         Self {
             index: Index::default(),
-            pending: Vec::new(),
             last: ModRevision::new(Revision::FIRST, 0),
             compacted: NEVER_COMPACTED,
             leases: Leases::default(),
@@ -101,34 +80,51 @@ impl Replay {
         }
     }
 
-    /// An entry of a segment's index.
-    fn entry(&mut self, segment: SegmentNumber, kind: u8, entry: &Bytes) -> Result<(), Error> {
-        if kind != PUT && kind != DELETION {
-            return self.record(Position::new(segment, 0), kind, entry.len(), entry);
+    /// Takes what the next segment holds. Keys and all else do not touch each other.
+    fn take(&mut self, segment: Gathered) -> Result<(), Error> {
+        let Gathered { mut changes, versions, others } = segment;
+        if let Some(first) = versions.first().filter(|first| first.at <= self.last) {
+            return Err(damaged(first.position, BACKWARDS));
         }
-        let split = record::split_index_entry(entry);
-        let (offset, bytes, bare) = split.map_err(|what| damaged(Position::new(segment, 0), what))?;
-        self.record(Position::new(segment, offset), kind, bytes as usize, &entry.slice_ref(bare))
+        self.last = versions.last().map_or(self.last, |last| last.at);
+        self.index.recall(&versions);
+        changes.chunk_by_mut(|a, b| a.key == b.key).try_for_each(|changes| self.changes(changes))?;
+        others.iter().try_for_each(|Other { position, kind, payload }| {
+            let record = Record::decode(*kind, payload).map_err(|what| damaged(*position, what))?;
+            self.other(record);
+            Ok(())
+        })
     }
 
-    /// A record of `bytes` bytes, perhaps without its value.
-    fn record(&mut self, position: Position, kind: u8, bytes: usize, payload: &Bytes) -> Result<(), Error> {
-        match Record::decode(kind, payload).map_err(|what| damaged(position, what))? {
-            Record::Put(at, pair) => {
-                let pair = PairView::decode(pair)?;
-                let put = Some((pair.create_revision, pair.version));
-                self.change(position, at, bytes, payload.slice_ref(pair.key), put)?;
-                if pair.lease.is_none() {
-                    self.named.remove(pair.key);
-                } else {
-                    self.named.insert(pair.key.into(), pair.lease);
+    /// Takes the changes of one key.
+    fn changes(&mut self, changes: &mut [Change]) -> Result<(), Error> {
+        let Some(last) = changes.last_mut() else { return Ok(()) };
+        let key = std::mem::take(&mut last.key);
+        match last.put {
+            Some(Put { lease, .. }) if !lease.is_none() => drop(self.named.insert(key.clone(), lease)),
+            _ => drop(self.named.remove(&key)),
+        }
+        self.index.restore(key, |versions| {
+            changes.iter().try_for_each(|Change { version, put, .. }| match *put {
+                Some(Put { created, .. }) if versions.created().is_some_and(|known| known != created) => {
+                    Err(damaged(version.position, "a pair that was created while its key was there"))
                 }
-            }
-            Record::Deletion(at, pair) => {
-                let key = PairView::decode(pair)?.key;
-                self.change(position, at, bytes, payload.slice_ref(key), None)?;
-                self.named.remove(key);
-            }
+                Some(Put { created, number, .. }) => {
+                    versions.restore_put(*version, created, number);
+                    Ok(())
+                }
+                None => {
+                    versions.restore_end(*version);
+                    Ok(())
+                }
+            })
+        })
+    }
+
+    /// Takes a record that is of no key.
+    fn other(&mut self, record: Record<'_>) {
+        match record {
+            Record::Put(..) | Record::Deletion(..) => {}
             Record::Compaction(revision) => self.compacted = self.compacted.max(revision),
             Record::Lease { id, ttl_seconds, remaining_seconds } => {
                 self.leases.set(id, ttl_seconds, remaining_seconds);
@@ -149,50 +145,10 @@ impl Replay {
             | Record::Identity { .. }
             | Record::IdentityGone(_)) => apply_access::take(&mut self.accounts, record),
         }
-        Ok(())
-    }
-
-    fn change(
-        &mut self,
-        position: Position,
-        at: ModRevision,
-        bytes: usize,
-        key: Bytes,
-        put: Option<(Revision, i64)>,
-    ) -> Result<(), Error> {
-        if at <= self.last {
-            return Err(damaged(position, "revisions go backwards"));
-        }
-        self.last = at;
-        let version = Version { at, position, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
-        self.index.recall(version);
-        self.pending.push(Pending { key, version, put });
-        if self.pending.len() < PENDING_CHANGES_MAX { Ok(()) } else { self.place_pending() }
-    }
-
-    /// Puts the gathered changes to their keys; those of one key stay in the order of revisions.
-    fn place_pending(&mut self) -> Result<(), Error> {
-        self.pending.sort_by(|a, b| a.key.cmp(&b.key));
-        for Pending { key, version, put } in self.pending.drain(..) {
-            self.index.restore(&key, |versions| match put {
-                Some((created, _)) if versions.created().is_some_and(|known| known != created) => {
-                    Err(damaged(version.position, "a pair that was created while its key was there"))
-                }
-                Some((created, number)) => {
-                    versions.restore_put(version, created, number);
-                    Ok(())
-                }
-                None => {
-                    versions.restore_end(version);
-                    Ok(())
-                }
-            })?;
-        }
-        Ok(())
     }
 
     fn finish(mut self, values: Values, hash: &EffectsHash) -> Shared {
-        let mut cursor = Some(Cursor::first());
+        let mut cursor = (self.compacted > NEVER_COMPACTED).then(Cursor::first);
         while let Some(from) = cursor {
             cursor = self.index.compact_page(&from, self.compacted, |_| {});
         }

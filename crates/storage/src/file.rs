@@ -4,7 +4,7 @@
 //! nothing of what the records mean.
 
 use crate::Error;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use env::{Disk, DiskFile};
 use seal::{
     Extent, HEAD_BYTES, HEADER_BYTES, Keyring, Opened, Purpose, RecordHead, SegmentKey, TAG_BYTES, Walk,
@@ -99,9 +99,9 @@ pub(crate) fn damaged(path: &Path, position: u64, why: impl ToString) -> Error {
 
 /// What a scan came by.
 #[derive(Debug)]
-pub(crate) enum Step {
+pub(crate) enum Step<P = Bytes> {
     /// A record: position, type, payload.
-    Record(u64, u8, Bytes),
+    Record(u64, u8, P),
     /// The authenticated end.
     End,
     /// The bytes that count end here.
@@ -110,18 +110,43 @@ pub(crate) enum Step {
     Bad { why: String, claims: Option<u64> },
 }
 
+/// Visits the records of `extent` with position, type and payload, and checks that they are what it says. Only an end without
+/// error says that none is missing.
+pub(crate) fn visit<E: From<Error>>(
+    segment: &SegmentFile,
+    extent: &Extent,
+    mut visit: impl FnMut(u64, u8, &[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut scan = Scan::new(segment, extent.length);
+    let bad = loop {
+        match scan.look()? {
+            Step::Record(at, kind, payload) => visit(at, kind, payload)?,
+            Step::End => {}
+            Step::Limit => break None,
+            Step::Bad { why, .. } => break Some(why),
+        }
+    };
+    match bad {
+        Some(why) => Err(segment.damaged(scan.position(), why).into()),
+        None if scan.extent() == *extent => Ok(()),
+        None => Err(segment.damaged(extent.length, "its chain hash is not what the manifest says").into()),
+    }
+}
+
 /// A scan over a segment's records.
 pub(crate) struct Scan<'a> {
     segment: &'a SegmentFile,
     walk: Walk,
     limit: u64,
     buffer: BytesMut,
+    /// Bytes of the buffer that were looked at, and are no more needed.
+    seen: usize,
 }
 
 impl<'a> Scan<'a> {
     /// A scan of the first `limit` bytes.
     pub(crate) fn new(segment: &'a SegmentFile, limit: u64) -> Self {
-        Self { segment, walk: Walk::new(&segment.key), limit, buffer: BytesMut::new() }
+        Self { segment, walk: Walk::new(&segment.key), limit, buffer: BytesMut::new(), seen: 0 }
     }
 
     pub(crate) fn position(&self) -> u64 {
@@ -132,26 +157,12 @@ impl<'a> Scan<'a> {
         self.walk.extent()
     }
 
-    /// The next record, or why there is none. Only the disk's failure is an error.
+    /// The next record, to keep, or why there is none. Only the disk's failure is an error.
     pub(crate) fn step(&mut self) -> Result<Step, Error> {
-        let position = self.walk.position();
-        if position == self.limit {
-            return Ok(Step::Limit);
-        }
-        if !self.fill(HEAD_BYTES)? {
-            return Ok(Step::Bad { why: "the file ends within a record".to_owned(), claims: None });
-        }
-        let head = self.buffer.first_chunk::<HEAD_BYTES>().map(RecordHead::decode);
-        let head = match head {
-            Some(Ok(Some(head))) => head,
-            Some(Err(why)) => return Ok(Step::Bad { why: why.to_string(), claims: None }),
-            _ => return Ok(Step::Bad { why: "nothing is there".to_owned(), claims: None }),
+        let record_bytes = match self.next()? {
+            Ok(record_bytes) => record_bytes,
+            Err(none) => return Ok(none),
         };
-        let record_bytes = head.record_bytes();
-        let claims = Some(record_bytes as u64);
-        if !self.fill(record_bytes)? {
-            return Ok(Step::Bad { why: "the record runs beyond the end".to_owned(), claims });
-        }
         let mut record = self.buffer.split_to(record_bytes);
         match self.walk.step(&self.segment.key, &mut record) {
             Ok(Opened::Record(position, kind, _)) => {
@@ -159,8 +170,52 @@ impl<'a> Scan<'a> {
                 Ok(Step::Record(position, kind, payload))
             }
             Ok(Opened::End) => Ok(Step::End),
-            Err(why) => Ok(Step::Bad { why: why.to_string(), claims }),
+            Err(why) => Ok(Step::Bad { why: why.to_string(), claims: Some(record_bytes as u64) }),
         }
+    }
+
+    /// The next record, to look at: as [`Scan::step`], without what it costs to keep it.
+    pub(crate) fn look(&mut self) -> Result<Step<&[u8]>, Error> {
+        let record_bytes = match self.next()? {
+            Ok(record_bytes) => record_bytes,
+            Err(none) => return Ok(none),
+        };
+        let record = self.buffer.get_mut(..record_bytes).unwrap_or_default();
+        match self.walk.step(&self.segment.key, record) {
+            Ok(Opened::Record(position, kind, payload)) => {
+                self.seen = record_bytes;
+                Ok(Step::Record(position, kind, payload))
+            }
+            Ok(Opened::End) => {
+                self.seen = record_bytes;
+                Ok(Step::End)
+            }
+            Err(why) => Ok(Step::Bad { why: why.to_string(), claims: Some(record_bytes as u64) }),
+        }
+    }
+
+    /// Has the next record in the buffer, still sealed, and answers how long it is; or why there is none.
+    fn next<P>(&mut self) -> Result<Result<usize, Step<P>>, Error> {
+        self.buffer.advance(std::mem::take(&mut self.seen));
+        let position = self.walk.position();
+        if position == self.limit {
+            return Ok(Err(Step::Limit));
+        }
+        if !self.fill(HEAD_BYTES)? {
+            return Ok(Err(Step::Bad { why: "the file ends within a record".to_owned(), claims: None }));
+        }
+        let head = self.buffer.first_chunk::<HEAD_BYTES>().map(RecordHead::decode);
+        let head = match head {
+            Some(Ok(Some(head))) => head,
+            Some(Err(why)) => return Ok(Err(Step::Bad { why: why.to_string(), claims: None })),
+            _ => return Ok(Err(Step::Bad { why: "nothing is there".to_owned(), claims: None })),
+        };
+        let record_bytes = head.record_bytes();
+        if self.fill(record_bytes)? {
+            return Ok(Ok(record_bytes));
+        }
+        let claims = Some(record_bytes as u64);
+        Ok(Err(Step::Bad { why: "the record runs beyond the end".to_owned(), claims }))
     }
 
     /// Has at least `need` bytes from the walk's position in the buffer; false if so many do not count.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ahead;
 mod codec;
 mod dir;
 mod error;
@@ -25,6 +26,7 @@ pub use freshness::{Freshness, FreshnessMark, Mark};
 pub use log::{Log, LogBatch, LogOptions, LogPosition, LogReader, LogWriter, Recovered, TornTail};
 pub use seal::{Identity, KeyFile, KeyId, KeyProvider, RECORD_OVERHEAD};
 pub use store::{
-    Checkpoint, Durable, Indexed, Indexing, PendingCheckpoint, Position, RecordKind, Replaced, Replayed,
-    Rewriting, Rewritten, SegmentNumber, SegmentUse, Store, StoreOptions, StoreReader, SupersededFiles,
+    Checkpoint, Durable, Gather, Indexed, Indexing, PendingCheckpoint, Position, RecordKind, Replaced,
+    Replayed, Rewriting, Rewritten, SegmentNumber, SegmentUse, Store, StoreOptions, StoreReader,
+    SupersededFiles,
 };

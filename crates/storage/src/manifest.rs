@@ -4,9 +4,10 @@
 //! continues. The last two generations are kept, so that one damaged manifest or a copy taken while running loses nothing:
 //! the log is released only below what the older one needs.
 
+use crate::ahead;
 use crate::codec::{self, Input, Unreadable, put_bytes};
 use crate::dir::Dir;
-use crate::file::{Scan, SegmentFile, Step, damaged};
+use crate::file::{self, SegmentFile, damaged};
 use crate::store::Checkpoint;
 use crate::{Error, names};
 use bytes::Bytes;
@@ -134,19 +135,9 @@ impl Manifest {
     /// Whether its files hold what it lists, and the log goes on after it. A segment that `trusted` lists just so is looked at
     /// by its length only: whoever reads the store finds everything else. An index is never needed.
     fn check_whole(&self, dir: &Dir, log_begins: Option<LogIndex>, trusted: &Self) -> Result<(), Error> {
-        for Listed { number, extent, .. } in &self.segments {
-            let path = names::store_segment(&dir.path, *number);
-            let len = dir.env.disk.stat(&path)?.map(|stat| stat.len);
-            match len {
-                None => return Err(damaged(&path, 0, "the manifest lists it, but it is not there")),
-                Some(len) if len < extent.length => {
-                    let why = format!("the manifest lists {} bytes, but only {len} are there", extent.length);
-                    return Err(damaged(&path, len, why));
-                }
-                Some(_) if trusted.listed(*number).is_some_and(|trusted| trusted.extent == *extent) => {}
-                Some(_) => check_content(dir, *number, extent)?,
-            }
-        }
+        // In a young store that is all of it.
+        let check = |at| self.segments.get(at).map_or(Ok(()), |listed| check_file(dir, listed, trusted));
+        ahead::in_order(dir.env.processors, self.segments.len(), check, |checked| checked)?;
         let after = self.checkpoint.consistent_index.next();
         match log_begins {
             Some(begins) if begins > after => Err(damaged(
@@ -172,22 +163,21 @@ fn extent(input: &mut Input) -> Result<Extent, Unreadable> {
     Ok(Extent { length: input.u64()?, records: input.u64()?, hash: input.array()? })
 }
 
-/// Whether a segment holds the records of `extent`.
-fn check_content(dir: &Dir, number: u32, extent: &Extent) -> Result<(), Error> {
-    let path = names::store_segment(&dir.path, number);
-    let segment = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Store, number.into(), &path)?;
-    let mut scan = Scan::new(&segment, extent.length);
-    loop {
-        match scan.step()? {
-            Step::Record(..) | Step::End => {}
-            Step::Limit if scan.extent() == *extent => return Ok(()),
-            Step::Limit => {
-                let why = "its chain hash is not what the manifest says";
-                return Err(segment.damaged(extent.length, why));
-            }
-            Step::Bad { why, .. } => return Err(segment.damaged(scan.position(), why)),
+/// Whether a segment that is listed holds what is listed of it.
+fn check_file(dir: &Dir, Listed { number, extent, .. }: &Listed, trusted: &Manifest) -> Result<(), Error> {
+    let path = names::store_segment(&dir.path, *number);
+    let len = dir.env.disk.stat(&path)?.map(|stat| stat.len);
+    match len {
+        None => return Err(damaged(&path, 0, "the manifest lists it, but it is not there")),
+        Some(len) if len < extent.length => {
+            let why = format!("the manifest lists {} bytes, but only {len} are there", extent.length);
+            return Err(damaged(&path, len, why));
         }
+        Some(_) if trusted.listed(*number).is_some_and(|trusted| trusted.extent == *extent) => return Ok(()),
+        Some(_) => {}
     }
+    let segment = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Store, (*number).into(), &path)?;
+    file::visit(&segment, extent, |_, _, _| Ok(()))
 }
 
 /// What the choice at start came to.

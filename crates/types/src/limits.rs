@@ -54,6 +54,11 @@ pub const STORE_RESERVE_BYTES: u64 = 1024 * 1024;
 pub const STORE_ROOM_PART_OF_SEGMENT: u64 = 32;
 /// Bytes of a copy that are synced at once: what is written behind the log's back must not keep it from the disk for long.
 pub const STORE_SYNC_BYTES: u64 = 4 * 1024 * 1024;
+/// Threads that read the store at a start. What is left to one of them, to put together what all have read, is a third of the work:
+/// more would wait for it.
+pub const START_THREADS_MAX: usize = 4;
+/// Segments that each of them may have read before their turn, the one that is being put together among them.
+pub const START_SEGMENTS_AHEAD_PER_THREAD: usize = 2;
 /// Bytes of records gathered in memory before the store writes them.
 pub const STORE_BUFFER_BYTES: usize = 1024 * 1024;
 /// Bytes a second that are read to check the stored data while the member runs, unless told otherwise: a day is enough for 300

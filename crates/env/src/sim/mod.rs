@@ -9,6 +9,7 @@ pub use disk::{Fault, SimDisk, Write, WriteObserver};
 pub use random::SimRandom;
 
 use crate::Env;
+use std::num::NonZero;
 use std::sync::Arc;
 
 impl Env {
@@ -20,6 +21,7 @@ impl Env {
             clock: Arc::new(clock.clone()),
             random: Arc::new(SimRandom::new(seed)),
             disk: Arc::new(disk.clone()),
+            processors: NonZero::<usize>::MIN,
         };
         (env, clock, disk)
     }

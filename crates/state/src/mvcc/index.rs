@@ -112,18 +112,18 @@ impl Index {
         self.record(version);
     }
 
-    /// Adds a change read back from the store to the history and the accounts; in the order of revisions.
-    pub(crate) fn recall(&mut self, version: Version) {
-        self.record(version);
+    /// Adds changes read back from the store to the history and the accounts; in the order of revisions.
+    pub(crate) fn recall(&mut self, versions: &[Version]) {
+        versions.iter().for_each(|version| self.record(*version));
     }
 
-    /// Adds a change read back from the store to its key; for each key in the order of revisions.
+    /// Adds changes read back from the store to their key; for each key in the order of revisions.
     pub(crate) fn restore<E>(
         &mut self,
-        key: &[u8],
+        key: Box<[u8]>,
         add: impl FnOnce(&mut Versions) -> Result<(), E>,
     ) -> Result<(), E> {
-        let versions = self.keys.entry(key.into()).or_default();
+        let versions = self.keys.entry(key).or_default();
         let before = versions.is_live();
         add(versions)?;
         match (before, versions.is_live()) {

@@ -2,6 +2,7 @@
 
 use env::Env;
 use env::sim::SimDisk;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use storage::{DataDir, Identity, KeyFile, Keys, Store, StoreOptions};
 use types::{ClusterId, MemberId};
@@ -27,6 +28,11 @@ impl Home {
         let path = key.path().to_owned();
         let dir = DataDir::create(&env, Path::new("/home/data"), identity, &key).unwrap();
         (Self { env, disk, key: path, crashes: 0 }, open(&dir))
+    }
+
+    /// Lives on a machine with so many processors from the next start on.
+    pub(crate) fn has_processors(&mut self, processors: usize) {
+        self.env.processors = NonZero::new(processors).unwrap();
     }
 
     /// Loses power, and opens what survived.

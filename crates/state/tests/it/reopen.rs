@@ -27,9 +27,11 @@ proptest! {
     #[test]
     fn a_crash_leaves_no_trace(
         txns in prop::collection::vec(a_txn(), 1..40), checkpoint in 0..40usize, compact in 0..40usize, swept: bool,
+        processors in 1..4usize,
     ) {
         let mut straight = Rig::new();
         let mut crashed = Rig::new();
+        crashed.home.has_processors(processors);
         for (i, txn) in txns.into_iter().enumerate() {
             for rig in [&mut straight, &mut crashed] {
                 if i == 0 {
@@ -52,6 +54,44 @@ proptest! {
         crashed.sweep();
         // What is remembered of a compaction's hash is not part of the state, as in etcd; all else is.
         prop_assert_eq!(fingerprint(&straight), fingerprint(&crashed));
+    }
+}
+
+/// However many threads read the store, the state is the same: keys of many lives over many segments, with indexes and without,
+/// leases, deletions, a compaction that was swept and one that was not. Members that differ here would differ for ever.
+#[test]
+fn any_number_of_threads_restores_the_same() {
+    let mut rig = Rig::new();
+    (1..=3).for_each(|lease| rig.grant(lease));
+    for i in 0..600 {
+        match i % 10 {
+            3 => rig.put_leased(&format!("leased-{}", i % 37), 1 + i % 3),
+            7 => rig.delete(&format!("key-{}", (i - 6) % 90)),
+            8 => rig.put(&format!("leased-{}", (i - 15) % 37), "free"),
+            _ => rig.put(&format!("key-{}", i % 90), &i.to_string()),
+        }
+        if i == 200 {
+            rig.compact(150).unwrap();
+            rig.sweep();
+        }
+        if i == 300 {
+            (0..12).for_each(|_| _ = rig.chore());
+        }
+    }
+    rig.apply(Command::LeaseRevoke(LeaseId(2))).unwrap();
+    rig.compact(400).unwrap();
+    rig.checkpoint();
+    rig.crash();
+    let leases = |rig: &Rig| (1..=3).map(|id| rig.reader().lease(LeaseId(id))).collect::<Vec<_>>();
+    let whole = |rig: &Rig| (fingerprint(rig), rig.dump(0), rig.dump(450), format!("{:?}", leases(rig)));
+    let alone = whole(&rig);
+    assert!(alone.1.len() > 60 && alone.3.contains("leased-"), "{alone:?}");
+    for processors in [2, 3, 4] {
+        for _ in 0..5 {
+            rig.home.has_processors(processors);
+            rig.crash();
+            assert!(whole(&rig) == alone, "{processors} processors");
+        }
     }
 }
 

@@ -15,14 +15,16 @@
 
 mod checkpoint;
 mod read;
+mod replay;
 mod rewrite;
 mod segment;
 mod write;
 
 pub use checkpoint::{Checkpoint, Durable, PendingCheckpoint, SupersededFiles};
 pub use read::StoreReader;
+pub use replay::{Gather, Replayed};
 pub use rewrite::{Indexed, Indexing, Replaced, Rewriting, Rewritten};
-pub use write::{Replayed, SegmentUse, Store};
+pub use write::{SegmentUse, Store};
 
 use std::fmt;
 use types::limits::{STORE_BUFFER_BYTES, STORE_SEGMENT_BYTES};

@@ -11,7 +11,6 @@ use super::read::Shared;
 use super::segment::Segment;
 use super::{Position, RecordKind, SegmentNumber};
 use crate::dir::Dir;
-use crate::file::{Scan, SegmentFile, Step};
 use crate::manifest::Listed;
 use crate::{Error, names};
 use bytes::Bytes;
@@ -233,23 +232,4 @@ pub struct Rewritten {
 #[must_use = "they take space until they are retired"]
 pub struct Replaced {
     pub(super) run: Vec<SegmentNumber>,
-}
-
-/// The entries of a segment's index.
-pub(super) fn read_index(dir: &Dir, number: u32, extent: &Extent) -> Result<Vec<(RecordKind, Bytes)>, Error> {
-    let path = names::store_index(&dir.path, number);
-    let file = SegmentFile::open(&*dir.env.disk, &dir.keyring, Purpose::Index, number.into(), &path)?;
-    let mut scan = Scan::new(&file, extent.length);
-    let mut entries = Vec::new();
-    loop {
-        match scan.step()? {
-            Step::Record(_, kind, payload) => entries.push((RecordKind(kind), payload)),
-            Step::End => {}
-            Step::Limit if scan.extent() == *extent => return Ok(entries),
-            Step::Limit => {
-                return Err(file.damaged(extent.length, "its chain hash is not what the manifest says"));
-            }
-            Step::Bad { why, .. } => return Err(file.damaged(scan.position(), why)),
-        }
-    }
 }

@@ -4,7 +4,7 @@
 
 use super::{Position, RecordKind, SegmentNumber};
 use crate::dir::Dir;
-use crate::file::{Scan, SegmentFile, Step};
+use crate::file::{self, Scan, SegmentFile, Step};
 use crate::{Error, names};
 use bytes::Bytes;
 use seal::{Extent, HEAD_BYTES, Purpose, RecordHead, Sealer, TAG_BYTES};
@@ -153,7 +153,7 @@ impl Segment {
         Ok((RecordKind(kind), Bytes::copy_from_slice(payload)))
     }
 
-    /// Visits the records of `extent`, and checks that they are what it says.
+    /// Visits the records of `extent`, to keep them, and checks that they are what it says.
     pub(super) fn scan<E: From<Error>>(
         &self,
         extent: &Extent,
@@ -176,6 +176,19 @@ impl Segment {
                 Step::Bad { why, .. } => return Err(self.file.damaged(scan.position(), why).into()),
             }
         }
+    }
+
+    /// Visits the records of `extent` as [`Segment::scan`] does, to look at them.
+    pub(super) fn look<E: From<Error>>(
+        &self,
+        extent: &Extent,
+        mut visit: impl FnMut(Position, RecordKind, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.flush()?;
+        file::visit(&self.file, extent, |at, kind, payload| {
+            let at = u32::try_from(at).map_err(|_| self.file.damaged(at, "a record beyond 4 GiB"))?;
+            visit(Position::new(SegmentNumber(self.number), at), RecordKind(kind), payload)
+        })
     }
 
     /// Gives back the space beyond `length`.

@@ -2,7 +2,8 @@
 
 use super::checkpoint::{self, Checkpoint, Ledger, PendingCheckpoint, SupersededFiles};
 use super::read::{Shared, StoreReader};
-use super::rewrite::{self, Indexed, Indexing, Replaced, Rewriting, Rewritten};
+use super::replay::{self, Gather};
+use super::rewrite::{Indexed, Indexing, Replaced, Rewriting, Rewritten};
 use super::segment::Segment;
 use super::{Position, RecordKind, SegmentNumber, StoreOptions};
 use crate::dir::Dir;
@@ -37,15 +38,6 @@ pub struct SegmentUse {
     pub is_active: bool,
     /// Whether it has an index.
     pub is_indexed: bool,
-}
-
-/// What a start reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replayed {
-    /// A record.
-    Record(Position, RecordKind, Bytes),
-    /// An entry of a segment's index, as it was given to [`Rewriting::index`].
-    Indexed(SegmentNumber, RecordKind, Bytes),
 }
 
 /// The store's one writer.
@@ -177,39 +169,26 @@ impl Store {
         self.listed().try_for_each(|l| self.shared.segment(l.number)?.scan(&l.extent, &mut visit))
     }
 
-    /// What is in the segments, oldest first: from a segment's index where it has one, else from the segment itself.
-    /// An index that cannot be read is passed over and forgotten, its segment is read instead, and `passed_over` hears why.
+    /// What is in the segments: each is gathered for itself, from its index where it has one, on as many threads as there are
+    /// processors; what was gathered is handed to `take` oldest first. An index that cannot be read is passed over and
+    /// forgotten, its segment is read instead, and `passed_over` hears why.
     ///
     /// # Errors
-    /// Damage, the disk's failure, the visitor's.
-    pub fn replay<E: From<Error>>(
+    /// Damage, the disk's failure, a refusal: the first of them in the order of segments.
+    pub fn replay<G: Gather>(
         &mut self,
         mut passed_over: impl FnMut(Error),
-        mut visit: impl FnMut(Replayed) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for Listed { number, extent, index } in self.listed().collect::<Vec<_>>() {
-            let index = index.and_then(|index| {
-                let read = rewrite::read_index(&self.shared.dir, number, &index);
-                read.map_err(|why| self.forget_index(number, why, &mut passed_over)).ok()
-            });
-            match index {
-                Some(entries) => entries.into_iter().try_for_each(|(kind, payload)| {
-                    visit(Replayed::Indexed(SegmentNumber(number), kind, payload))
-                })?,
-                None => self.shared.segment(number)?.scan(&extent, &mut |position, kind, payload| {
-                    visit(Replayed::Record(position, kind, payload))
-                })?,
+        mut take: impl FnMut(G) -> Result<(), G::Error>,
+    ) -> Result<(), G::Error> {
+        let listed: Vec<_> = self.listed().collect();
+        let closed = &mut self.closed;
+        replay::replay(&self.shared, &listed, |number, index_damage, gathered| {
+            if let Some(why) = index_damage {
+                closed.iter_mut().filter(|listed| listed.number == number).for_each(|l| l.index = None);
+                passed_over(why);
             }
-        }
-        Ok(())
-    }
-
-    fn forget_index(&mut self, number: u32, why: Error, passed_over: &mut impl FnMut(Error)) {
-        self.closed
-            .iter_mut()
-            .filter(|listed| listed.number == number)
-            .for_each(|listed| listed.index = None);
-        passed_over(why);
+            take(gathered)
+        })
     }
 
     /// All segments as a manifest made now would list them.

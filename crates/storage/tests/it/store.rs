@@ -3,8 +3,10 @@
 use crate::world::{Life, World, all_records, checkpoint};
 use bytes::Bytes;
 use env::sim::Fault;
+use std::num::NonZero;
 use std::path::Path;
-use storage::{Error, Position, RecordKind, Replayed, Rewritten, SegmentNumber, Store};
+use std::path::PathBuf;
+use storage::{Error, Gather, Position, RecordKind, Replayed, Rewritten, SegmentNumber, Store};
 use types::LogIndex;
 
 /// A record is readable the moment its append returned, whether it lies in memory or on disk, of any size, and positions grow.
@@ -268,6 +270,53 @@ fn what_is_no_run_is_refused() {
     assert!(matches!(life.store.replace(second), Err(Error::Misuse(_))), "its run is gone");
 }
 
+/// What a start reads of one segment.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Seen {
+    kinds: Vec<u8>,
+    indexed: usize,
+    is_complete: bool,
+}
+
+/// An entry of an index that no reader understands.
+const NONSENSE: u8 = 99;
+
+impl Gather for Seen {
+    type Error = Error;
+
+    fn add(&mut self, replayed: Replayed<'_>) -> Result<(), Error> {
+        self.kinds.push(match replayed {
+            Replayed::Record(_, kind, _) => kind.0,
+            Replayed::Indexed(_, kind, [NONSENSE]) => {
+                return Err(Error::Misuse(format!("nonsense {}", kind.0)));
+            }
+            Replayed::Indexed(_, kind, payload) => {
+                self.indexed += 1;
+                assert_eq!(*payload, [kind.0]);
+                kind.0
+            }
+        });
+        Ok(())
+    }
+
+    fn complete(&mut self) {
+        self.is_complete = true;
+    }
+}
+
+/// What a start reads, segment by segment, and why indexes were passed over.
+fn replayed(store: &mut Store) -> Result<(Vec<Seen>, Vec<String>), Error> {
+    let (mut segments, mut passed_over) = (Vec::new(), Vec::new());
+    store.replay(
+        |why| passed_over.push(why.to_string()),
+        |segment| {
+            segments.push(segment);
+            Ok(())
+        },
+    )?;
+    Ok((segments, passed_over))
+}
+
 /// What a start reads: indexes where they are, segments where not or where the index is damaged, in the order of records.
 #[test]
 fn a_start_reads_indexes_and_passes_damaged_ones_over() {
@@ -283,26 +332,11 @@ fn a_start_reads_indexes_and_passes_damaged_ones_over() {
     let _ = life.store.checkpoint(checkpoint(2, 1)).unwrap().run().unwrap();
     drop(life);
     let read = |world: &World| {
-        let mut life = world.live().unwrap();
-        let (mut kinds, mut indexed, mut passed_over) = (Vec::new(), 0, Vec::new());
-        life.store
-            .replay(
-                |why| passed_over.push(why.to_string()),
-                |replayed| {
-                    kinds.push(match replayed {
-                        Replayed::Record(_, kind, _) => kind.0,
-                        Replayed::Indexed(_, kind, payload) => {
-                            indexed += 1;
-                            assert_eq!(*payload, [kind.0]);
-                            kind.0
-                        }
-                    });
-                    Ok::<_, Error>(())
-                },
-            )
-            .unwrap();
+        let (segments, passed_over) = replayed(&mut world.live().unwrap().store).unwrap();
+        assert!(segments.iter().all(|segment| segment.is_complete));
+        let kinds: Vec<_> = segments.iter().flat_map(|segment| &segment.kinds).copied().collect();
         assert_eq!(kinds, (1..=60).collect::<Vec<_>>());
-        (indexed, passed_over)
+        (segments.iter().map(|segment| segment.indexed).sum::<usize>(), passed_over)
     };
     let (whole, none) = read(&world);
     assert!(whole > 0 && none.is_empty());
@@ -313,13 +347,143 @@ fn a_start_reads_indexes_and_passes_damaged_ones_over() {
     world.env.disk.remove(Path::new(&index)).unwrap();
     assert_eq!(read(&world).0, fewer);
     let mut life = world.live().unwrap();
-    life.store.replay(drop, |_| Ok::<_, Error>(())).unwrap();
+    replayed(&mut life.store).unwrap();
     let indexed =
         life.store.index(numbers[0]).unwrap().write(|_, kind, _| Ok::<_, Error>(vec![kind.0])).unwrap();
     life.store.put_index(indexed);
     let _ = life.store.checkpoint(checkpoint(3, 1)).unwrap().run().unwrap();
     drop(life);
     assert_eq!(read(&world), (whole, Vec::new()), "it was written anew");
+}
+
+/// A world with segments that have an index, segments that have none, and manifests that all list them; answers the numbers of
+/// the segments.
+fn indexed() -> (World, Vec<SegmentNumber>) {
+    let world = World::new(1);
+    let (mut life, _) = filled(&world);
+    let numbers: Vec<_> = life.store.segments().iter().map(|segment| segment.number).collect();
+    for number in numbers.iter().take(numbers.len() - 1).filter(|number| number.0 % 3 != 0) {
+        let indexing = life.store.index(*number).unwrap();
+        let indexed = indexing.write(|_, kind, _| Ok::<_, Error>(vec![kind.0])).unwrap();
+        life.store.put_index(indexed);
+    }
+    for index in 2..=4 {
+        let _ = life.store.checkpoint(checkpoint(index, 1)).unwrap().run().unwrap();
+    }
+    (world, numbers)
+}
+
+/// What a start with so many processors makes of a copy of this world, or why it fails.
+fn started(world: &World, processors: usize) -> Result<(Vec<Seen>, Vec<String>), String> {
+    let mut copy = world.copy(1);
+    copy.env.processors = NonZero::new(processors).unwrap();
+    let mut life = copy.live().map_err(|why| why.to_string())?;
+    replayed(&mut life.store).map_err(|why| why.to_string())
+}
+
+/// However many threads read the store, the same is made of it: what the member serves must not hang on who was faster.
+#[test]
+fn any_number_of_threads_reads_the_same() {
+    let (world, numbers) = indexed();
+    let (segments, passed_over) = started(&world, 1).unwrap();
+    assert!(numbers.len() > 8 && segments.len() >= numbers.len() && passed_over.is_empty());
+    assert!(segments.iter().any(|segment| segment.indexed > 0));
+    assert!(segments.iter().any(|segment| segment.indexed == 0 && !segment.kinds.is_empty()));
+    for processors in [2, 3, 4, 64] {
+        for _ in 0..20 {
+            assert_eq!(started(&world, processors).unwrap().0, segments, "{processors} processors");
+        }
+    }
+}
+
+/// Damage is found and named with file and place just as one thread names it, whichever file it is in; of two files it is the first
+/// in the order of records that is named. Only indexes are passed over, all of them.
+#[test]
+fn any_number_of_threads_names_the_same_damage() {
+    let (world, numbers) = indexed();
+    let damage = |world: &World, path: &Path| {
+        let file = world.env.disk.open(path).unwrap();
+        let mut byte = [0];
+        file.read_at(&mut byte, 170).unwrap();
+        file.write_at(&[byte[0] ^ 1], 170).unwrap();
+    };
+    let is_of_store = |path: &PathBuf| path.starts_with("/data/store");
+    let files: Vec<_> = world.disk.files().into_keys().filter(is_of_store).collect();
+    let has_index = |path: &Path| files.contains(&path.with_extension("index"));
+    let (mut passed_over, mut refused) = (0, 0);
+    for first in &files {
+        for second in [first, &files[files.len() / 2]] {
+            let copy = world.copy(1);
+            damage(&copy, first);
+            if first != second {
+                damage(&copy, second);
+            }
+            let one = started(&copy, 1);
+            for processors in [2, 4] {
+                assert_eq!(started(&copy, processors), one, "{} {}", first.display(), second.display());
+            }
+            match &one {
+                Ok((_, why)) => passed_over += why.len(),
+                Err(why) => {
+                    refused += 1;
+                    let name =
+                        why.contains(first.to_str().unwrap()) || why.contains(second.to_str().unwrap());
+                    assert!(name && why.contains("byte 128"), "{why}");
+                }
+            }
+            if first == second && first.extension().unwrap() == "index" {
+                let (_, why) = one.unwrap();
+                assert!(why.len() == 1 && why[0].contains(first.to_str().unwrap()), "{why:?}");
+            } else if first == second && !has_index(first) {
+                assert!(one.is_err(), "{}", first.display());
+            }
+        }
+    }
+    assert!(passed_over > 5 && refused > 5, "{passed_over} {refused} of {numbers:?}");
+}
+
+/// In a young store every manifest is newer than its files: then they are read to their end before the manifest counts, and the
+/// first damage of several is named, by any number of threads.
+#[test]
+fn any_number_of_threads_finds_a_manifest_whole_or_not() {
+    let world = World::new(1);
+    let (life, _) = filled(&world);
+    let numbers: Vec<_> = life.store.segments().iter().map(|segment| segment.number).collect();
+    drop(life);
+    for number in numbers[2..].iter().rev() {
+        let path = format!("/data/store/{:08x}.store", number.0);
+        world.env.disk.open(Path::new(&path)).unwrap().write_at(b"!!", 170).unwrap();
+        for processors in [1, 2, 4] {
+            let mut copy = world.copy(1);
+            copy.env.processors = NonZero::new(processors).unwrap();
+            let dir = copy.open_dir().unwrap();
+            let [why] = dir.passed_over() else { panic!("{:?}", dir.passed_over()) };
+            assert!(why.contains(&path) && why.contains("byte 128"), "{why}");
+        }
+    }
+}
+
+/// An entry that is not understood is refused if its index is whole; in a damaged one it says nothing, and the segment is read.
+#[test]
+fn a_refusal_counts_only_in_a_whole_index() {
+    let world = World::new(1);
+    let (mut life, _) = filled(&world);
+    let first = life.store.segments()[0].number;
+    let indexing = life.store.index(first).unwrap();
+    let nonsense = indexing.write(|_, _, _| Ok::<_, Error>(vec![NONSENSE])).unwrap();
+    life.store.put_index(nonsense);
+    let _ = life.store.checkpoint(checkpoint(2, 1)).unwrap().run().unwrap();
+    drop(life);
+    for processors in [1, 3] {
+        assert!(started(&world, processors).unwrap_err().contains("nonsense 1"));
+    }
+    let index = PathBuf::from(format!("/data/store/{:08x}.index", first.0));
+    let len = world.env.disk.stat(&index).unwrap().unwrap().len;
+    world.env.disk.open(&index).unwrap().write_at(b"!!", len - 80).unwrap();
+    for processors in [1, 3] {
+        let (segments, passed_over) = started(&world, processors).unwrap();
+        assert_eq!((segments[0].indexed, passed_over.len()), (0, 1));
+    }
 }
 
 /// What only the older manifest lists survives a restart, so that falling back on it works then too.
