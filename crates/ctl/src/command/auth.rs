@@ -12,7 +12,7 @@ use proto::etcdserverpb as pb;
 use std::sync::Arc;
 
 /// Name of the first administrator, and of the role that makes one.
-const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 
 /// `auth <subcommand>`
 #[derive(Subcommand, Clone, Debug)]

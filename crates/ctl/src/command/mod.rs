@@ -2,6 +2,7 @@
 //!
 //! A command checks its arguments before it connects, prints what the member answered, and knows nothing of transports.
 
+pub(crate) mod access;
 pub(crate) mod alarm;
 pub(crate) mod auth;
 pub(crate) mod compaction;
@@ -95,6 +96,9 @@ pub enum Command {
     /// Turn access control on or off
     #[command(subcommand)]
     Auth(auth::Auth),
+    /// Beyond users and roles: denials, conditions, limits, administrative rights, certificates by other names, ready policies
+    #[command(subcommand)]
+    Access(access::Access),
     /// Check a data directory while no member runs on it: every sealed byte, and that nothing is missing or old
     Verify(verify::Verify),
     /// Print settings for etcdctl and other clients: eval "$(strongroom env)"
@@ -144,6 +148,7 @@ pub(crate) async fn run(command: Command, settings: Settings) -> Result<(), Fail
         Command::User(user) => user.run(&settings).await,
         Command::Role(role) => role.run(&settings).await,
         Command::Auth(auth) => auth.run(&settings).await,
+        Command::Access(access) => access.run(&settings).await,
         Command::Env(env) => env.run(&settings),
         Command::Completion(_) | Command::Verify(_) | Command::Version => Ok(()),
     }
@@ -246,5 +251,21 @@ mod tests {
         assert_eq!(parse_uint("ffffffffffffffff", 16), Ok(u64::MAX));
         assert!(parse_uint("-1", 16).unwrap_err().ends_with("invalid syntax"));
         assert!(parse_uint("+1", 16).unwrap_err().ends_with("invalid syntax"));
+    }
+
+    /// An argument named as an option of all commands takes its place, and ends the program where its type is another one.
+    #[test]
+    fn no_argument_is_named_as_an_option_of_all_commands() {
+        use clap::{Args, Command as Clap};
+        let all = Global::augment_args(Clap::new("all"));
+        let common: Vec<&str> = all.get_arguments().map(|option| option.get_id().as_str()).collect();
+        assert!(common.contains(&"user"));
+        let mut waiting = vec![Command::augment_subcommands(Clap::new("root"))];
+        while let Some(command) = waiting.pop() {
+            for argument in command.get_arguments().map(|argument| argument.get_id().as_str()) {
+                assert!(!common.contains(&argument), "{argument} of {}", command.get_name());
+            }
+            waiting.extend(command.get_subcommands().cloned());
+        }
     }
 }

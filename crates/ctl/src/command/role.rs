@@ -70,13 +70,13 @@ pub struct Revocation {
 
 /// How far a permission reaches beyond its key.
 #[derive(Args, Clone, Copy, Debug)]
-struct Reach {
+pub(crate) struct Reach {
     /// All keys that begin with the key
     #[arg(long)]
-    prefix: bool,
+    pub(super) prefix: bool,
     /// The key and all keys behind it
     #[arg(long)]
-    from_key: bool,
+    pub(super) from_key: bool,
 }
 
 impl One {
@@ -107,7 +107,7 @@ fn permission(word: &OsStr) -> Result<Type, Failure> {
 
 impl Reach {
     /// The range of keys, as a permission has it: no key is empty there, and a zero byte is no end.
-    fn range(self, words: &[OsString]) -> Result<(Bytes, Bytes), Failure> {
+    pub(super) fn range(self, words: &[OsString]) -> Result<(Bytes, Bytes), Failure> {
         const ZERO: Bytes = Bytes::from_static(b"\0");
         let refuse = |message: &str| Err(Failure::arguments(message));
         let (key, end) = match words {

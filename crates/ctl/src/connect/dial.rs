@@ -28,7 +28,7 @@ const HELLO: &[u8] = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03\
     \x00\x00\x04\x13\x01\x13\x02\x01\x00";
 
 /// What this machine's clock says.
-pub(super) fn now() -> SystemTime {
+pub(crate) fn now() -> SystemTime {
     SystemClock::new().wall().into()
 }
 

@@ -4,7 +4,7 @@
 //! command. Failures are explained from what the transport saw (`stream`), not from what HTTP/2 made of it.
 
 pub(crate) mod certificate;
-mod dial;
+pub(crate) mod dial;
 pub(crate) mod endpoint;
 pub(crate) mod explain;
 mod login;
@@ -25,6 +25,7 @@ use explain::{Scene, Stage, Trouble, explain};
 use hyper_util::rt::TokioIo;
 use login::{Door, Login};
 use proto::etcdserverpb as pb;
+use proto::strongroom::v1::access_client::AccessClient;
 use refused::{Asking, refused};
 use std::error::Error as _;
 use std::future::Future;
@@ -268,6 +269,15 @@ services! {
     maintenance: maintenance_client::MaintenanceClient,
     /// Users and roles.
     auth: auth_client::AuthClient,
+}
+
+impl Client {
+    /// What of the policy etcd's users and roles have no words for.
+    pub(crate) fn access(&self) -> AccessClient<Door> {
+        AccessClient::new(self.door.clone())
+            .max_decoding_message_size(self.settings.receive_bytes_max)
+            .max_encoding_message_size(self.settings.request_bytes_max)
+    }
 }
 
 /// Why there is no client: something about this member, or something that any of them will say.

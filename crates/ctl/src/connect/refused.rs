@@ -111,6 +111,10 @@ fn access(words: &str) -> Option<&'static str> {
         "etcdserver: invalid auth management" => {
             "while access control is on, user and role root stay and belong together; and a range ends behind its key"
         }
+        "unknown service strongroom.v1.Access" => {
+            "this is an etcd, which knows users and roles alone: strongroom user, role and auth"
+        }
+        "strongroom: no identity rule of this name" => "see strongroom access identity list",
         "etcdserver: authentication is not enabled" => "access control is off: strongroom auth enable",
         _ => return None,
     })

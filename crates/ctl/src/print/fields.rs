@@ -2,9 +2,12 @@
 //!
 //! With hex, identifiers are written as sixteen digits; keys and values stay quoted text either way.
 
+use super::access::Rule;
 use super::text::quote;
 use super::{alarm_name, event_name};
+use crate::command::access::Overview;
 use crate::command::endpoint::{Hash, Health, State};
+use proto::strongroom::v1 as own;
 use proto::{authpb, etcdserverpb as pb, mvccpb};
 use std::fmt::{Display, Write};
 
@@ -239,6 +242,61 @@ impl Fields {
             self.out.push_str(&quote(role.as_bytes()));
         }
         self.blank();
+    }
+
+    fn permission(&mut self, prefix: &str, permission: &authpb::Permission) {
+        self.field(&format!("{prefix}PermType"), permission_name(permission.perm_type));
+        self.text(&format!("{prefix}Key"), &permission.key);
+        self.text(&format!("{prefix}RangeEnd"), &permission.range_end);
+    }
+
+    pub(super) fn overview(&mut self, all: &Overview) {
+        self.field("Enabled", all.enabled);
+        self.policy_revision(all.revision);
+        for (name, holder) in &all.roles {
+            self.blank();
+            self.text("Role", name.as_bytes());
+            holder.permissions.iter().for_each(|each| self.permission("", each));
+            holder.terms.deny.iter().for_each(|each| self.permission("Deny", each));
+            holder.terms.abilities.iter().for_each(|each| self.text("Right", each.as_bytes()));
+            holder.terms.sources.iter().for_each(|each| self.text("Source", each.as_bytes()));
+            self.field("NotAfter", holder.terms.not_after);
+            self.field("RequestsPerSecond", holder.terms.requests_per_second);
+            self.field("WriteBytesMax", holder.terms.write_bytes_max);
+            holder.users.iter().for_each(|each| self.text("User", each.as_bytes()));
+        }
+        self.identities(&all.identities);
+    }
+
+    pub(super) fn identities(&mut self, rules: &[own::IdentityRule]) {
+        for rule in rules {
+            let told = Rule::of(rule);
+            self.blank();
+            self.text("Rule", rule.name.as_bytes());
+            self.text("By", told.option.as_bytes());
+            self.text("Value", told.value.as_bytes());
+            self.text("User", rule.user.as_bytes());
+        }
+    }
+
+    pub(super) fn explained(&mut self, answer: &own::ExplainResponse) {
+        self.field("Allowed", answer.allowed);
+        answer.reasons.iter().for_each(|reason| self.text("Reason", reason.as_bytes()));
+        self.text("Role", answer.role.as_bytes());
+        if let Some(permission) = &answer.permission {
+            self.permission("", permission);
+        }
+    }
+
+    pub(super) fn who_am_i(&mut self, answer: &own::WhoAmIResponse) {
+        self.text("User", answer.user.as_bytes());
+        self.text("RecognizedBy", answer.recognized_by.as_bytes());
+        answer.roles.iter().for_each(|role| self.text("Role", role.as_bytes()));
+        self.field("IsAdministrator", answer.is_administrator);
+    }
+
+    pub(super) fn policy_revision(&mut self, revision: u64) {
+        self.field("AuthRevision", revision);
     }
 }
 

@@ -3,10 +3,13 @@
 //! Written by hand because the order of the fields and what is left out are part of the interface, and differ between
 //! messages (the lease answers and watch answers are the Go client's own structs, not the messages).
 
+use super::access::Rule;
 use super::text;
+use crate::command::access::{Applied, Overview};
 use crate::command::endpoint::{Hash, Health, State};
 use bytes::Bytes;
-use proto::{etcdserverpb as pb, mvccpb};
+use proto::strongroom::v1 as own;
+use proto::{authpb, etcdserverpb as pb, mvccpb};
 use std::fmt::{Display, Write};
 
 /// Builds one JSON object, field by field.
@@ -384,14 +387,7 @@ pub(super) fn roles(answer: &pb::AuthRoleListResponse) -> String {
 }
 
 pub(super) fn role(answer: &pb::AuthRoleGetResponse) -> String {
-    let permissions = answer.perm.iter().map(|permission| {
-        Object::new()
-            .number("permType", permission.perm_type)
-            .bytes("key", &permission.key)
-            .bytes("range_end", &permission.range_end)
-            .finish()
-    });
-    headed(answer.header.as_ref()).list("perm", permissions.collect()).finish()
+    headed(answer.header.as_ref()).list("perm", answer.perm.iter().map(permission).collect()).finish()
 }
 
 pub(super) fn auth_status(answer: &pb::AuthStatusResponse) -> String {
@@ -403,4 +399,81 @@ pub(super) fn auth_status(answer: &pb::AuthStatusResponse) -> String {
 
 fn array_or_null(rows: &[String]) -> String {
     if rows.is_empty() { "null".into() } else { array(rows) }
+}
+
+fn permission(permission: &authpb::Permission) -> String {
+    Object::new()
+        .number("permType", permission.perm_type)
+        .bytes("key", &permission.key)
+        .bytes("range_end", &permission.range_end)
+        .finish()
+}
+
+fn identity(rule: &own::IdentityRule) -> String {
+    let told = Rule::of(rule);
+    Object::new().text("name", &rule.name).text(told.option, told.value).text("user", &rule.user).finish()
+}
+
+pub(super) fn overview(all: &Overview) -> String {
+    let roles = all.roles.iter().map(|(name, holder)| {
+        let terms = &holder.terms;
+        Object::new()
+            .text("name", name)
+            .list("perm", holder.permissions.iter().map(permission).collect())
+            .list("deny", terms.deny.iter().map(permission).collect())
+            .list("abilities", strings(&terms.abilities))
+            .list("sources", strings(&terms.sources))
+            .number("notAfter", terms.not_after)
+            .number("requestsPerSecond", terms.requests_per_second)
+            .number("writeBytesMax", terms.write_bytes_max)
+            .list("users", strings(&holder.users))
+            .finish()
+    });
+    Object::new()
+        .flag("enabled", all.enabled)
+        .number("authRevision", all.revision)
+        .list("roles", roles.collect())
+        .list("identities", all.identities.iter().map(identity).collect())
+        .list("usersWithoutRole", strings(&all.idle))
+        .finish()
+}
+
+pub(super) fn identities(rules: &[own::IdentityRule], revision: u64) -> String {
+    Object::new()
+        .number("authRevision", revision)
+        .list("identities", rules.iter().map(identity).collect())
+        .finish()
+}
+
+/// Whether something is allowed is always there: a script that looks for it must not take its absence for an answer.
+pub(super) fn explained(answer: &own::ExplainResponse) -> String {
+    Object::new()
+        .plain("allowed", answer.allowed)
+        .list("reasons", strings(&answer.reasons))
+        .text("role", &answer.role)
+        .optional("permission", answer.permission.as_ref().map(permission))
+        .finish()
+}
+
+pub(super) fn who_am_i(answer: &own::WhoAmIResponse) -> String {
+    Object::new()
+        .text("user", &answer.user)
+        .text("recognizedBy", &answer.recognized_by)
+        .list("roles", strings(&answer.roles))
+        .flag("isAdministrator", answer.is_administrator)
+        .finish()
+}
+
+pub(super) fn policy_revision(revision: u64) -> String {
+    Object::new().number("authRevision", revision).finish()
+}
+
+pub(super) fn applied(applied: &Applied) -> String {
+    Object::new()
+        .text("policy", applied.policy)
+        .text("role", applied.role)
+        .list("users", strings(&applied.users))
+        .raw("changes", &array(&strings(&applied.changes)))
+        .flag("dryRun", applied.is_dry_run)
+        .finish()
 }

@@ -4,6 +4,7 @@
 //! form does not know is refused before anything is written. What each form prints is recorded from the real etcdctl in
 //! `testdata/printed.json`.
 
+mod access;
 mod fields;
 mod json;
 mod simple;
@@ -13,10 +14,13 @@ pub(crate) mod text;
 #[cfg(test)]
 mod tests;
 
+use crate::command::access::{Applied, Overview};
 use crate::command::endpoint::{Hash, Health, State};
 use crate::exit::Failure;
+pub(crate) use access::{Rule, keys};
 use fields::Fields;
 use prost::Message;
+use proto::strongroom::v1 as own;
 use proto::{etcdserverpb as pb, mvccpb};
 pub(crate) use simple::Shown;
 use simple::{Data, Simple};
@@ -115,6 +119,15 @@ pub(crate) enum Answer<'a> {
     Role(&'a str, &'a pb::AuthRoleGetResponse),
     Roles(&'a pb::AuthRoleListResponse),
     AuthStatus(&'a pb::AuthStatusResponse),
+    /// Roles, what they are beyond their permissions, and who holds them.
+    Overview(&'a Overview),
+    /// The rules by which certificates are recognized.
+    Identities(&'a [own::IdentityRule], u64),
+    Explained(&'a own::ExplainResponse),
+    WhoAmI(&'a own::WhoAmIResponse),
+    /// A sentence about a change of the policy, and the policy's revision after it.
+    Changed(&'a str, u64),
+    Applied(&'a Applied),
 }
 
 /// Turns answers into output.
@@ -142,7 +155,7 @@ impl Printer {
             if self.format == Format::Fields {
                 "for this answer use -w simple or json"
             } else {
-                "for this answer use -w simple, json or fields; tables exist for members and endpoints"
+                "for this answer use -w simple, json or fields; tables exist for members, endpoints and the policy"
             },
         )
     }
@@ -215,6 +228,12 @@ impl Printer {
                 out.line(&format!("Authentication Status: {}", a.enabled));
                 out.line(&format!("AuthRevision: {}", a.auth_revision));
             }
+            Answer::Overview(a) => return access::overview(a).into_bytes(),
+            Answer::Identities(rules, _) => return access::identities(rules).into_bytes(),
+            Answer::Explained(a) => return access::explained(a).into_bytes(),
+            Answer::WhoAmI(a) => return access::who_am_i(a).into_bytes(),
+            Answer::Changed(sentence, _) => out.line(sentence),
+            Answer::Applied(a) => return access::applied(a).into_bytes(),
         }
         out.finish()
     }
@@ -249,6 +268,12 @@ impl Printer {
             Answer::Role(_, a) => json::role(a),
             Answer::Roles(a) => json::roles(a),
             Answer::AuthStatus(a) => json::auth_status(a),
+            Answer::Overview(a) => json::overview(a),
+            Answer::Identities(rules, revision) => json::identities(rules, *revision),
+            Answer::Explained(a) => json::explained(a),
+            Answer::WhoAmI(a) => json::who_am_i(a),
+            Answer::Changed(_, revision) => json::policy_revision(*revision),
+            Answer::Applied(a) => json::applied(a),
         }
     }
 
@@ -274,9 +299,15 @@ impl Printer {
             Answer::Done(_, header) => out.header(header.as_ref()),
             Answer::Role(_, a) => out.role(a),
             Answer::Roles(a) => out.roles(a),
+            Answer::Overview(a) => out.overview(a),
+            Answer::Identities(rules, _) => out.identities(rules),
+            Answer::Explained(a) => out.explained(a),
+            Answer::WhoAmI(a) => out.who_am_i(a),
+            Answer::Changed(_, revision) => out.policy_revision(*revision),
             Answer::User(..)
             | Answer::Users(_)
             | Answer::AuthStatus(_)
+            | Answer::Applied(_)
             | Answer::MemberAdd(_)
             | Answer::MemberRemove(..)
             | Answer::MemberUpdate(..)
@@ -293,6 +324,8 @@ impl Printer {
             Answer::Health(list) => Ok(table::health(list).boxed()),
             Answer::Status(list) => Ok(table::status(list).boxed()),
             Answer::Hash(list) => Ok(table::hash(list).boxed()),
+            Answer::Overview(a) => Ok(access::overview_table(a)),
+            Answer::Identities(rules, _) => Ok(access::identities_table(rules)),
             _ => Err(self.unsupported()),
         }
     }
@@ -333,6 +366,13 @@ impl Printer {
             Answer::Role(_, a) => a.encode_to_vec(),
             Answer::Roles(a) => a.encode_to_vec(),
             Answer::AuthStatus(a) => a.encode_to_vec(),
+            Answer::Explained(a) => a.encode_to_vec(),
+            Answer::WhoAmI(a) => a.encode_to_vec(),
+            // Each of our answers to a change is this one field.
+            Answer::Changed(_, revision) => own::SetRoleResponse { auth_revision: *revision }.encode_to_vec(),
+            Answer::Overview(_) | Answer::Identities(..) | Answer::Applied(_) => {
+                return Err(self.unsupported());
+            }
             Answer::Revoke(..) | Answer::Health(_) | Answer::Status(_) | Answer::Hash(_) => {
                 return Err(self.unsupported());
             }

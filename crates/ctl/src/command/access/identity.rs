@@ -1,0 +1,111 @@
+//! `access identity`: rules that recognize a certificate by its URI, a DNS name or its organization.
+
+use super::super::show;
+use super::terms::read;
+use crate::connect::Client;
+use crate::connect::refused::shown;
+use crate::exit::Failure;
+use crate::print::{Answer, Rule};
+use crate::settings::Settings;
+use clap::{Args, Subcommand};
+use proto::strongroom::v1::identity_rule::Matcher;
+use proto::strongroom::v1::{IdentityRule, RemoveIdentityRequest, SetIdentityRequest};
+use std::sync::Arc;
+
+/// `access identity <subcommand>`
+#[derive(Subcommand, Clone, Debug)]
+pub enum Identity {
+    /// Set a rule: whose certificate has this name is this user
+    Add(Add),
+    /// Remove a rule
+    Remove(Remove),
+    /// List the rules
+    List(List),
+}
+
+/// `access identity add <name> --uri|--dns|--organization <value> --user <user>`
+#[derive(Args, Clone, Debug)]
+pub struct Add {
+    /// The rule's name
+    name: String,
+    #[command(flatten)]
+    by: By,
+    /// The user that whoever shows such a certificate is
+    #[arg(long = "as", value_name = "USER", required = true)]
+    holder: String,
+}
+
+/// What of the certificate counts.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+struct By {
+    /// The only URI among its names, as spiffe://cluster/app
+    #[arg(long)]
+    uri: Option<String>,
+    /// One of its DNS names
+    #[arg(long)]
+    dns: Option<String>,
+    /// The only organization (O) of its subject
+    #[arg(long)]
+    organization: Option<String>,
+}
+
+/// `access identity remove <name>`
+#[derive(Args, Clone, Debug)]
+pub struct Remove {
+    /// The rule's name
+    name: String,
+}
+
+/// `access identity list`
+#[derive(Args, Clone, Copy, Debug)]
+pub struct List;
+
+impl By {
+    fn matcher(self) -> Option<Matcher> {
+        let uri = self.uri.map(Matcher::Uri);
+        uri.or(self.dns.map(Matcher::Dns)).or(self.organization.map(Matcher::Organization))
+    }
+}
+
+impl Identity {
+    pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
+        match self {
+            Self::Add(add) => add.run(settings).await,
+            Self::Remove(Remove { name }) => {
+                let client = Client::connect(settings).await?;
+                let request = client.request(RemoveIdentityRequest { name: name.clone() });
+                let answer = client.call(client.access().remove_identity(request)).await?;
+                let done = format!("Rule {} is gone", shown(&name));
+                show(&client, &Answer::Changed(&done, answer.auth_revision))
+            }
+            Self::List(List) => {
+                let client = Client::connect(settings).await?;
+                let mut all = read(&client).await?;
+                all.identities.sort_by(|one, other| one.name.cmp(&other.name));
+                show(&client, &Answer::Identities(&all.identities, all.auth_revision))
+            }
+        }
+    }
+}
+
+impl Add {
+    async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
+        let rule = IdentityRule { name: self.name, matcher: self.by.matcher(), user: self.holder };
+        let told = Rule::of(&rule);
+        if told.value.is_empty() || rule.name.is_empty() || rule.user.is_empty() {
+            return Err(Failure::arguments("a rule has a name, what of a certificate counts, and a user"));
+        }
+        let done = format!(
+            "Rule {}: a certificate with the {} {} is the user {}",
+            shown(&rule.name),
+            told.kind,
+            shown(told.value),
+            shown(&rule.user)
+        );
+        let client = Client::connect(settings).await?;
+        let request = client.bounded(SetIdentityRequest { rule: Some(rule) })?;
+        let answer = client.call(client.access().set_identity(request)).await?;
+        show(&client, &Answer::Changed(&done, answer.auth_revision))
+    }
+}

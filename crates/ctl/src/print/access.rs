@@ -1,0 +1,206 @@
+//! The policy beyond etcd's words, for people: a role's whole on lines of its own, ranges as one writes them on a command line.
+
+use super::table::boxed;
+use super::text::quote;
+use crate::command::access::time::written;
+use crate::command::access::{Applied, Holder, Overview};
+use crate::command::range::prefix_end;
+use crate::connect::refused::shown;
+use proto::authpb::Permission;
+use proto::authpb::permission::Type;
+use proto::strongroom::v1 as own;
+use proto::strongroom::v1::identity_rule::Matcher;
+
+/// An identity rule's matcher in words.
+pub(crate) struct Rule<'a> {
+    /// `URI`, `DNS name` or `organization`.
+    pub(crate) kind: &'static str,
+    /// The option that sets it.
+    pub(crate) option: &'static str,
+    pub(crate) value: &'a str,
+}
+
+impl<'a> Rule<'a> {
+    /// Of this rule; without a value where it says nothing that we know.
+    pub(crate) fn of(rule: &'a own::IdentityRule) -> Self {
+        match &rule.matcher {
+            Some(Matcher::Uri(value)) => Self { kind: "URI", option: "uri", value },
+            Some(Matcher::Dns(value)) => Self { kind: "DNS name", option: "dns", value },
+            Some(Matcher::Organization(value)) => {
+                Self { kind: "organization", option: "organization", value }
+            }
+            None => Self { kind: "unknown", option: "unknown", value: "" },
+        }
+    }
+}
+
+/// A range of keys as one writes it on a command line.
+pub(crate) fn keys(permission: &Permission) -> String {
+    let word = |bytes: &[u8]| match bytes {
+        b"\0" => "\"\"".to_owned(),
+        bytes => std::str::from_utf8(bytes).map_or_else(|_| quote(bytes), shown),
+    };
+    let (key, end) = (permission.key.as_ref(), permission.range_end.as_ref());
+    match end {
+        b"" => word(key),
+        b"\0" if key == b"\0" => "\"\" --prefix".to_owned(),
+        b"\0" if key.iter().any(|byte| *byte != 0xff) => format!("{} --from-key", word(key)),
+        end if prefix_end(key) == end => format!("{} --prefix", word(key)),
+        end => format!("{} {}", word(key), word(end)),
+    }
+}
+
+/// `read`, `write` or `readwrite`.
+pub(super) fn kind(permission: &Permission) -> &'static str {
+    match Type::try_from(permission.perm_type) {
+        Ok(Type::Read) => "read",
+        Ok(Type::Write) => "write",
+        Ok(Type::Readwrite) => "readwrite",
+        Err(_) => "unknown",
+    }
+}
+
+/// What there is to say of a role, each with its title.
+fn facts(name: &str, holder: &Holder) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if name == "root" {
+        facts.push(("may", "everything".to_owned()));
+    }
+    let permissions = holder.permissions.iter().filter(|_| name != "root");
+    facts.extend(permissions.map(|each| ("may", format!("{} {}", kind(each), keys(each)))));
+    let terms = &holder.terms;
+    facts.extend(terms.deny.iter().map(|each| ("never", format!("{} {}", kind(each), keys(each)))));
+    if !terms.abilities.is_empty() {
+        facts.push(("rights", terms.abilities.join(", ")));
+    }
+    if !terms.sources.is_empty() {
+        facts.push(("only from", terms.sources.join(", ")));
+    }
+    let number = |number: u64| (number != 0).then_some(number);
+    facts.extend(number(terms.not_after).map(|end| ("until", written(end))));
+    facts.extend(number(terms.requests_per_second).map(|most| ("requests/s", most.to_string())));
+    facts.extend(number(terms.write_bytes_max).map(|most| ("write bytes", most.to_string())));
+    let users: Vec<String> = holder.users.iter().map(|user| shown(user)).collect();
+    facts.push(("users", if users.is_empty() { "nobody".to_owned() } else { users.join(", ") }));
+    facts
+}
+
+pub(super) fn overview(all: &Overview) -> String {
+    let mut out = String::new();
+    for (name, holder) in &all.roles {
+        out += &format!("Role {}\n", shown(name));
+        for (title, fact) in facts(name, holder) {
+            out += &format!("  {title:<11}  {fact}\n");
+        }
+    }
+    out += &identities(&all.identities);
+    if !all.idle.is_empty() {
+        let users: Vec<String> = all.idle.iter().map(|user| shown(user)).collect();
+        out += &format!("Users without a role: {}\n", users.join(", "));
+    }
+    let state = if all.enabled { "on" } else { "off: everybody may do everything" };
+    out + &format!("Access control is {state}\n")
+}
+
+pub(super) fn overview_table(all: &Overview) -> String {
+    let mut rows = Vec::new();
+    for (name, holder) in &all.roles {
+        rows.extend(
+            facts(name, holder).into_iter().map(|(title, fact)| vec![shown(name), title.to_owned(), fact]),
+        );
+    }
+    let mut out = boxed(&["role", "what", "value"], rows);
+    if !all.identities.is_empty() {
+        out += &identities_table(&all.identities);
+    }
+    out
+}
+
+pub(super) fn identities(rules: &[own::IdentityRule]) -> String {
+    let line = |rule: &own::IdentityRule| {
+        let told = Rule::of(rule);
+        format!(
+            "Rule {}: {} {} is the user {}\n",
+            shown(&rule.name),
+            told.kind,
+            shown(told.value),
+            shown(&rule.user)
+        )
+    };
+    rules.iter().map(line).collect()
+}
+
+pub(super) fn identities_table(rules: &[own::IdentityRule]) -> String {
+    let row = |rule: &own::IdentityRule| {
+        let told = Rule::of(rule);
+        vec![shown(&rule.name), told.kind.to_owned(), shown(told.value), shown(&rule.user)]
+    };
+    boxed(&["rule", "name in the certificate", "value", "user"], rules.iter().map(row).collect())
+}
+
+pub(super) fn explained(answer: &own::ExplainResponse) -> String {
+    let mut out = String::from(if answer.allowed { "allowed\n" } else { "denied\n" });
+    for reason in &answer.reasons {
+        out += &format!("  {reason}\n");
+    }
+    if let Some(permission) = &answer.permission {
+        let (kind, keys) = (kind(permission), keys(permission));
+        let word = if answer.allowed { "permission" } else { "rule" };
+        out += &format!("  the {word}: role {}, {kind} {keys}\n", shown(&answer.role));
+    }
+    out
+}
+
+pub(super) fn who_am_i(answer: &own::WhoAmIResponse) -> String {
+    let roles: Vec<String> = answer.roles.iter().map(|role| shown(role)).collect();
+    let user = if answer.user.is_empty() { "nobody".to_owned() } else { shown(&answer.user) };
+    let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
+    let may = if answer.is_administrator { "everything" } else { "what the roles may" };
+    format!("User: {user}\nRecognized by: {}\nRoles: {roles}\nMay do: {may}\n", answer.recognized_by)
+}
+
+pub(super) fn applied(applied: &Applied) -> String {
+    let mut out = format!("{}: {}\n", applied.policy, applied.gives);
+    let users: Vec<String> = applied.users.iter().map(|user| shown(user)).collect();
+    out += &format!("  for certificates with the name (CN): {}\n", users.join(", "));
+    if applied.changes.is_empty() {
+        out += "  nothing to change, all of it is there\n";
+    }
+    let sign = if applied.is_dry_run { "would change" } else { "changed" };
+    for change in &applied.changes {
+        out += &format!("  {sign}: {change}\n");
+    }
+    if applied.has_more {
+        out +=
+            &format!("  kept: what else the role has, see strongroom access show {}\n", shown(applied.role));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A range is shown as it is written, so that what is read here can be given back to the commands; its edges are ranges
+    /// without an end.
+    #[test]
+    fn ranges_are_shown_as_they_are_written() {
+        for (key, end, text) in [
+            (&b"a"[..], &b""[..], "a"),
+            (b"app/", b"app0", "app/ --prefix"),
+            (b"a", b"c", "a c"),
+            (b"a", b"\0", "a --from-key"),
+            (b"\0", b"\0", "\"\" --prefix"),
+            (b"\xff\xff", b"\0", "\"\\xff\\xff\" --prefix"),
+            (b"my key", b"", "\"my key\""),
+            (b"\0", b"", "\"\""),
+        ] {
+            let permission = Permission {
+                key: bytes::Bytes::from_static(key),
+                range_end: bytes::Bytes::from_static(end),
+                ..Permission::default()
+            };
+            assert_eq!(keys(&permission), text);
+        }
+    }
+}
