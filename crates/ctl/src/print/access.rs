@@ -203,4 +203,53 @@ mod tests {
             assert_eq!(keys(&permission), text);
         }
     }
+
+    /// Who reads a role's rights here must see its denials and conditions too, and that nothing counts while access control is
+    /// off; JSON says whether something is allowed also when it is not.
+    #[test]
+    fn a_role_is_shown_whole() {
+        let range = |key: &'static str, end: &'static str| Permission {
+            perm_type: Type::Readwrite.into(),
+            key: key.into(),
+            range_end: end.into(),
+        };
+        let terms = own::RoleTerms {
+            deny: vec![range("a/s", "")],
+            abilities: vec!["hash".into()],
+            sources: vec!["::1/128".into()],
+            not_after: 951_782_400,
+            requests_per_second: 5,
+            write_bytes_max: 6,
+        };
+        let holder = Holder { permissions: vec![range("a/", "a0")], terms, users: vec!["me".into()] };
+        let rule = own::IdentityRule {
+            name: "web".into(),
+            matcher: Some(Matcher::Dns("w.example".into())),
+            user: "me".into(),
+        };
+        let all = Overview {
+            roles: [("r".to_owned(), holder)].into(),
+            identities: vec![rule],
+            idle: vec!["you".into()],
+            ..Overview::default()
+        };
+        let text = "\
+Role r
+  may          readwrite a/ --prefix
+  never        readwrite a/s
+  rights       hash
+  only from    ::1/128
+  until        2000-02-29T00:00:00Z
+  requests/s   5
+  write bytes  6
+  users        me
+Rule web: DNS name w.example is the user me
+Users without a role: you
+Access control is off: everybody may do everything
+";
+        assert_eq!(overview(&all), text);
+        let table = overview_table(&all);
+        assert!(table.contains("never") && table.contains("w.example"), "{table}");
+        assert_eq!(super::super::json::explained(&own::ExplainResponse::default()), r#"{"allowed":false}"#);
+    }
 }

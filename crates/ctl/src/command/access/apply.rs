@@ -174,7 +174,10 @@ async fn left_to_do(client: &Client) -> Result<Option<String>, Failure> {
     let users = client.call(client.auth().user_list(client.request(pb::AuthUserListRequest {}))).await?.users;
     let off = "access control is off, and everybody may do everything";
     Ok(Some(if users.iter().any(|user| user == ROOT) {
-        format!("{off}; turn it on, the user root is there: strongroom auth enable")
+        format!(
+            "{off}; the user root is there: see that you can come in as root (a certificate with that name, or a password: \
+             strongroom user passwd root), then turn it on: strongroom auth enable"
+        )
     } else {
         format!(
             "{off}; make the administrator: strongroom user add root (with --no-password if a certificate has the \

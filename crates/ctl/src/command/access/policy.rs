@@ -6,7 +6,7 @@
 use super::super::auth::ROOT;
 use super::super::range::prefix_end;
 use super::overview::Holder;
-use super::terms::{Right, both, grant, is_same_range};
+use super::terms::{Right, grant, is_same_range};
 use bytes::Bytes;
 use clap::ValueEnum;
 use proto::authpb::Permission;
@@ -136,11 +136,9 @@ pub(super) fn steps(policy: Policy, prefix: &str, users: &[String], present: &Pr
     }
     let role = present.role.clone().unwrap_or_default();
     for wanted in policy.permissions(prefix) {
-        let known = role.permissions.iter().find(|known| is_same_range(known, &wanted));
-        // A grant replaces the kind of the one before it: it must not become less.
-        let perm_type = known.map_or(wanted.perm_type, |known| both(known.perm_type, wanted.perm_type));
-        if known.is_none_or(|known| known.perm_type != perm_type) {
-            steps.push(Step::Grant(Permission { perm_type, ..wanted }));
+        // A grant replaces the one before it of the same range; ours are readwrite, so that it never becomes less.
+        if !role.permissions.contains(&wanted) {
+            steps.push(Step::Grant(wanted));
         }
     }
     let names = policy.rights().iter().map(|right| right.name());

@@ -139,7 +139,7 @@ pub(super) fn is_same_range(one: &Permission, other: &Permission) -> bool {
 }
 
 /// The kind that both together are.
-pub(super) fn both(one: i32, other: i32) -> i32 {
+fn both(one: i32, other: i32) -> i32 {
     if one == other { one } else { Type::Readwrite.into() }
 }
 
