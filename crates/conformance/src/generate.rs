@@ -3,8 +3,10 @@
 //! Owns what is asked, valid and invalid alike. What a request may refer to (revisions) comes from the caller, who
 //! knows where the reference stands.
 
+use crate::accounts::{Accounts, Act, Who};
 use bytes::Bytes;
 use fastrand::Rng;
+use prost::Message as _;
 use proto::etcdserverpb as pb;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -50,6 +52,10 @@ pub(crate) enum Operation {
     Watch(pb::WatchCreateRequest),
     /// All watchers' events so far are compared, and the watchers end.
     CompareWatchers,
+    /// A watcher's first answer.
+    Glance(pb::WatchCreateRequest),
+    /// An act on users and roles.
+    Auth(Act),
 }
 
 /// Eleven, twelve with the sentinel: a sort of more pairs leaves those that are equal in whatever order Go's unstable
@@ -70,8 +76,13 @@ pub(crate) struct Generator {
     /// it compacts to just that revision, and ends at the next read of it; ours keeps the key.
     plain: VecDeque<i64>,
     before: (Now, bool),
+    accounts: Accounts,
+    /// What comes next and may not be parted, the last first.
+    together: Vec<(Operation, Who)>,
 }
 
+/// Bytes of a request that might be too large.
+const LARGE: usize = 1 << 20;
 /// How many of them are kept in mind.
 const PLAIN_MAX: usize = 400;
 
@@ -80,19 +91,53 @@ impl Generator {
     pub(crate) fn new(seed: u64) -> Self {
         let (unsettled, plain) = (BTreeSet::new(), VecDeque::new());
         let before = (Now::default(), false);
-        Self { rng: Rng::with_seed(seed), compaction: None, unsettled, plain, before }
+        let (accounts, together) = (Accounts::default(), Vec::new());
+        Self { rng: Rng::with_seed(seed), compaction: None, unsettled, plain, before, accounts, together }
     }
 
-    /// The next operation.
-    pub(crate) fn next(&mut self, now: Now) -> Operation {
+    /// Takes notice of an operation that both servers did.
+    pub(crate) fn done(&mut self, operation: &Operation) {
+        if let Operation::Auth(act) = operation {
+            self.accounts.done(act);
+        }
+    }
+
+    /// The next operation, and who asks for it.
+    pub(crate) fn next(&mut self, now: Now) -> (Operation, Who) {
         let (before, was_txn) = self.before;
         if !was_txn && now.revision > before.revision {
             self.plain.push_back(now.revision);
             self.plain.drain(..self.plain.len().saturating_sub(PLAIN_MAX));
         }
-        let next = self.draw(now);
-        self.before = (now, matches!(next, Operation::Txn(_)));
+        if self.together.is_empty() && self.compaction.is_none() {
+            self.together = self.accounts.next(&mut self.rng);
+        }
+        let next = self.together.pop().unwrap_or_else(|| self.drawn(now));
+        self.before = (now, matches!(next.0, Operation::Txn(_)));
         next
+    }
+
+    /// A random operation of somebody's.
+    fn drawn(&mut self, now: Now) -> (Operation, Who) {
+        let (operation, who) = (self.draw(now), self.accounts.who(&mut self.rng));
+        let root = self.accounts.watcher();
+        let of_root_alone = match &operation {
+            Operation::Txn(txn) if txn.encoded_len() > LARGE => true,
+            Operation::Txn(_) if who == Who::Nobody && ranges(&operation).is_empty() => true,
+            Operation::Put(put) => put.encoded_len() > LARGE,
+            Operation::CompareWatchers => true,
+            Operation::Leases => who != Who::Nobody,
+            _ => {
+                ranges(&operation).into_iter().any(|(key, end)| !end.is_empty() && end != b"\0" && end <= key)
+            }
+        };
+        match operation {
+            Operation::Watch(request) if who != root => {
+                (Operation::Glance(request), if of_root_alone { root } else { who })
+            }
+            _ if of_root_alone => (operation, root),
+            _ => (operation, who),
+        }
     }
 
     fn draw(&mut self, now: Now) -> Operation {
@@ -336,6 +381,34 @@ fn deletes_from_key_on(txn: &pb::TxnRequest) -> bool {
         Some(Request::RequestTxn(inner)) => deletes_from_key_on(inner),
         _ => false,
     })
+}
+
+/// The ranges that an operation names.
+fn ranges(operation: &Operation) -> Vec<(&[u8], &[u8])> {
+    match operation {
+        Operation::Range(range) | Operation::RangeStream(range) => vec![(&range.key, &range.range_end)],
+        Operation::Put(put) => vec![(&put.key, &[])],
+        Operation::Delete(delete) => vec![(&delete.key, &delete.range_end)],
+        Operation::Txn(txn) => ranges_of_txn(txn),
+        Operation::Watch(watch) | Operation::Glance(watch) => vec![(&watch.key, &watch.range_end)],
+        _ => Vec::new(),
+    }
+}
+
+fn ranges_of_txn(txn: &pb::TxnRequest) -> Vec<(&[u8], &[u8])> {
+    use pb::request_op::Request;
+    let mut found: Vec<(&[u8], &[u8])> =
+        txn.compare.iter().map(|compare| (&*compare.key, &*compare.range_end)).collect();
+    for op in txn.success.iter().chain(&txn.failure) {
+        match &op.request {
+            Some(Request::RequestRange(range)) => found.push((&range.key, &range.range_end)),
+            Some(Request::RequestPut(put)) => found.push((&put.key, &[])),
+            Some(Request::RequestDeleteRange(delete)) => found.push((&delete.key, &delete.range_end)),
+            Some(Request::RequestTxn(inner)) => found.extend(ranges_of_txn(inner)),
+            None => {}
+        }
+    }
+    found
 }
 
 /// Takes `ignore_value` and `ignore_lease` off every put: beside such a deletion they end the reference's process.

@@ -3,9 +3,10 @@
 //! Both servers listen on clear-text loopback and start empty; this program neither starts nor stops them. It prints the
 //! seed first, a progress bar, and the first difference with the operations before it; its exit code is 1 then.
 //! What is compared: every response (less the ids and terms that name a server), every error's code and text, every
-//! watcher's events, HashKV.
+//! watcher's events, HashKV; with access control off and on, as several users.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod compare;
 mod generate;
 mod run;

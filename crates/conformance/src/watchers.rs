@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
 
 /// The key that ends a round; no operation touches it.
@@ -34,7 +35,10 @@ pub(crate) struct Watchers {
 
 impl Watchers {
     /// Opens a stream with a watcher of the sentinel.
-    pub(crate) async fn open(channel: Channel) -> Result<Self, tonic::Status> {
+    pub(crate) async fn open(
+        channel: Channel,
+        sign: impl Fn(&mut MetadataMap),
+    ) -> Result<Self, tonic::Status> {
         use pb::watch_request::RequestUnion;
         let (requests, outgoing) = mpsc::channel(64);
         let create = pb::WatchCreateRequest { key: SENTINEL.into(), ..Default::default() };
@@ -42,7 +46,9 @@ impl Watchers {
         let request = pb::WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         requests.send(request).await.map_err(|_| tonic::Status::internal("the channel is new and empty"))?;
         let mut client = WatchClient::new(channel).max_decoding_message_size(usize::MAX);
-        let responses = client.watch(ReceiverStream::new(outgoing)).await?.into_inner();
+        let mut call = tonic::Request::new(ReceiverStream::new(outgoing));
+        sign(call.metadata_mut());
+        let responses = client.watch(call).await?.into_inner();
         let mut watchers = Self {
             requests,
             responses,
