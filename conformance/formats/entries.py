@@ -14,6 +14,8 @@ ACCESS = ENABLE, DISABLE, USER_ADD, USER_DELETE, PASSWORD, GRANT_ROLE, REVOKE_RO
     1000, 1011, 1100, 1101, 1103, 1104, 1105, 1200, 1201, 1203, 1204)
 #: Requests without effect on keys or accounts: a range, questions about accounts, a token given; version, member's attributes, downgrade.
 SILENT = {3, 1013, 1102, 1106, 1107, 1202, AUTHENTICATE, 1300, 1301, 1302}
+#: Acts of our own.
+SET_ROLE, SET_IDENTITY, REMOVE_IDENTITY = 10, 11, 12
 ROOT = "root"
 
 
@@ -216,11 +218,20 @@ def accesses(state, kind, request):
     return needed
 
 
+def reach(key, end):
+    """The first key beyond a range; None for none. An inverted range stands for its first key."""
+    return None if end == b"\0" else max(end, key + b"\0") if end > key else key + b"\0"
+
+
+def overlap(one, other):
+    beyond = [reach(*one), reach(*other)]
+    return (beyond[1] is None or one[0] < beyond[1]) and (beyond[0] is None or other[0] < beyond[0])
+
+
 def covers(granted, key, end):
     """Whether permissions that touch or overlap come, taken together, to the whole range (an inverted one: its first key)."""
-    last = {b"": key + b"\0", b"\0": None}.get(end, max(end, key + b"\0") if end > key else key + b"\0")
-    at = key
-    for first, beyond in sorted(((f, {b"": f + b"\0", b"\0": None}.get(e, e)) for f, e in granted), key=lambda r: r[0]):
+    last, at = reach(key, end), key
+    for first, beyond in sorted(((f, reach(f, e)) for f, e in granted), key=lambda r: r[0]):
         if first <= at and (beyond is None or beyond > at):
             if beyond is None or last is not None and beyond >= last:
                 return True
@@ -245,6 +256,9 @@ def check_policy(state, kind, request, name, known):
     if ROOT in roles:
         return
     for key, end, to_write in needed:
+        denied = [(k, e) for role in roles for how, k, e in state.denied.get(role, []) if how == 2 or how == int(to_write)]
+        if any(overlap((key, end), there) for there in denied):
+            raise Refused("denied")
         granted = [(k, e) for role in roles for how, k, e in state.roles.get(role, []) if how == 2 or how == int(to_write)]
         if not covers(granted, key, end):
             raise Refused("not permitted")
@@ -311,12 +325,13 @@ def change_role(state, kind, request):
         return
     if kind == ROLE_DELETE and state.access_is_on and name == ROOT:
         raise Refused("root stays")
-    permission = request.one(2)
+    permission = request.one(2) if kind == PERMIT else None
     if kind == PERMIT and not (2 in request.fields and is_permission(permission.bytes(2), permission.bytes(3))):
         raise Refused("no permission")
     held = known(state.roles, name)
     if kind == ROLE_DELETE:
         del state.roles[name]
+        state.denied.pop(name, None)
         for user, (without, password, roles) in state.users.items():
             state.users[user] = without, password, [role for role in roles if role != name]
     elif kind == PERMIT:
@@ -348,10 +363,44 @@ def change_access(state, kind, request):
     state.access_revision += 1
 
 
+def change_own(state, entry):
+    """An entry of our own: what etcd has no request for."""
+    request = Request(entry.data[1:])
+    kind = next((kind for kind in (SET_ROLE, SET_IDENTITY, REMOVE_IDENTITY) if kind in request.fields), None)
+    if kind is None:
+        raise Damage(f"entry {entry.index}: an act this version does not know")
+    act = request.one(kind)
+    if state.access_is_on and ROOT not in state.users.get(text(request, 2), (0, 0, []))[2]:
+        raise Refused("no administrator")
+    if kind == SET_ROLE:
+        role, denied = text(act, 1), [(p.number(1), p.bytes(2), p.bytes(3)) for p in act.one(2).all(1)]
+        known(state.roles, role)
+        if role == ROOT or not all(is_permission(key, end) for _, key, end in denied):
+            raise Refused("no terms")
+        state.denied[role] = denied
+    elif kind == SET_IDENTITY:
+        rule = act.one(1)
+        if not rule.bytes(1) or not rule.bytes(5):
+            raise Refused("a rule without a name or a user")
+        matcher = next((matcher for matcher in (2, 3, 4) if matcher in rule.fields), None)
+        if matcher is None:
+            raise Damage("an unknown matcher")
+        state.identities[text(rule, 1)] = matcher - 1, text(rule, matcher), text(rule, 5)
+    else:
+        known(state.identities, text(act, 1))
+        del state.identities[text(act, 1)]
+    state.access_revision += 1
+
+
 def apply(state, entry):
     """One committed entry."""
     if entry.kind or not entry.data:
         return
+    if entry.data[0] == 0:
+        try:
+            return change_own(state, entry)
+        except Refused:
+            return
     request = Request(entry.data)
     kind = next((kind for kind in (PUT, TXN, DELETE, COMPACT, GRANT, REVOKE, CHECKPOINT, ALARM, *ACCESS) if kind in request.fields), None)
     if kind is None:

@@ -5,7 +5,7 @@ import collections
 from sealed import Damage, Fields
 
 PUT, DELETION, COMPACTION, LEASE, LEASE_GONE, ALARM, ALARM_GONE, MEMBER, MEMBER_GONE, CLUSTER_VERSION, DOWNGRADE = range(1, 12)
-POLICY, USER, USER_GONE, ROLE, ROLE_GONE = range(12, 17)
+POLICY, USER, USER_GONE, ROLE, ROLE_GONE, TERMS, IDENTITY, IDENTITY_GONE = range(12, 20)
 
 Pair = collections.namedtuple("Pair", "key create_revision mod_revision version value lease")
 NAMES = {1: "key", 2: "create_revision", 3: "mod_revision", 4: "version", 5: "value", 6: "lease"}
@@ -123,6 +123,7 @@ class State:
         self.pairs, self.leases, self.alarms, self.members = {}, {}, set(), {}
         self.at, self.compacted, self.cluster_version, self.downgrade = (1, 0), -1, "", ""
         self.access_is_on, self.access_revision, self.users, self.roles = False, 1, {}, {}
+        self.denied, self.identities = {}, {}
 
     @property
     def revision(self):
@@ -176,7 +177,21 @@ class State:
             name = text(fields)
             self.roles[name] = [permission(fields) for _ in range(fields.number(4))]
         elif kind == ROLE_GONE:
-            self.roles.pop(text(fields), None)
+            name = text(fields)
+            self.roles.pop(name, None)
+            self.denied.pop(name, None)
+        elif kind == TERMS:
+            name = text(fields)
+            self.denied[name] = [permission(fields) for _ in range(fields.number(4))]
+            texts(fields), texts(fields)
+            fields.take(24)
+        elif kind == IDENTITY:
+            name, matcher = text(fields), fields.number(1)
+            if matcher not in (1, 2, 3):
+                raise Damage("an unknown matcher")
+            self.identities[name] = matcher, text(fields), text(fields)
+        elif kind == IDENTITY_GONE:
+            self.identities.pop(text(fields), None)
         else:
             raise Damage(f"a record of the unknown type {kind}")
         fields.end()
