@@ -38,7 +38,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 
 pub(crate) fn run() -> ExitCode {
     let parsed = as_read(Cli::command()).try_get_matches().and_then(|matches| {
-        refuse_abbreviated_up(&matches)?;
         refuse_client_options(&matches)?;
         Cli::from_arg_matches(&matches)
     });
@@ -69,15 +68,6 @@ fn as_shown(mut root: clap::Command) -> clap::Command {
     root.mut_subcommand(UP, |up| {
         up.mut_args(|option| if option.is_global_set() { option.hide(true) } else { option })
     })
-}
-
-/// Commands may be abbreviated, as in etcdctl; nobody starts a member, with data and keys, by one letter.
-fn refuse_abbreviated_up(matches: &clap::ArgMatches) -> Result<(), clap::Error> {
-    if matches.subcommand_name() == Some(UP) && !std::env::args_os().any(|word| word == UP) {
-        let text = "write up in full to start a member\n";
-        return Err(clap::Error::raw(clap::error::ErrorKind::InvalidSubcommand, text));
-    }
-    Ok(())
 }
 
 /// `up` with an option of the other commands is refused: who writes `--cert` there means the member's own certificate, and
