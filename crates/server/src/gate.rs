@@ -46,28 +46,13 @@ pub struct Gate {
     logins: Option<Logins>,
 }
 
-/// Where the name in a client's certificate is a user's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CertificatesNameUsers {
-    /// Nowhere: an etcd without `--client-cert-auth`.
-    Never,
-    /// In calls of gRPC. Through the gateway etcd sees its own certificate instead of the client's, and so takes nobody's name.
-    InGrpc,
-    /// Everywhere.
-    Always,
-}
-
-/// Among a request's extensions: it came through the gateway.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ThroughGateway;
-
 /// How senders are recognized, beyond their certificates.
 #[derive(Clone)]
 pub struct Logins {
     /// How tokens are made.
     pub tokens: Tokens,
-    /// Where the name in a certificate is a user's.
-    pub certificates_name_users: CertificatesNameUsers,
+    /// Whether the name in a certificate is a user's (etcd's `--client-cert-auth`).
+    pub certificates_name_users: bool,
     /// Who remembers tokens.
     pub member: Member,
     /// Ends tokens.
@@ -129,7 +114,7 @@ impl Gate {
         let token = token(headers).filter(|_| self.policy.is_enabled());
         let evidence = match token {
             Some(token) => self.recognize(token, connection.as_deref()),
-            None => self.of_connection(connection.as_deref(), extensions.get::<ThroughGateway>().is_some()),
+            None => self.of_connection(connection.as_deref()),
         };
         let circumstances = Circumstances {
             source: connection.as_deref().and_then(|connection| connection.source),
@@ -163,12 +148,8 @@ impl Gate {
         self.logins.as_ref().map_or(0, |logins| logins.clock.wall().unix_seconds())
     }
 
-    fn of_connection(&self, connection: Option<&Connection>, through_gateway: bool) -> Evidence {
-        let names_users = match self.logins.as_ref().map(|logins| logins.certificates_name_users) {
-            None | Some(CertificatesNameUsers::Always) => true,
-            Some(CertificatesNameUsers::InGrpc) => !through_gateway,
-            Some(CertificatesNameUsers::Never) => false,
-        };
+    fn of_connection(&self, connection: Option<&Connection>) -> Evidence {
+        let names_users = self.logins.as_ref().is_none_or(|logins| logins.certificates_name_users);
         match connection.map(|connection| &connection.evidence) {
             None => Evidence::None,
             Some(Evidence::Certificate { .. }) if !names_users => Evidence::None,

@@ -3,7 +3,6 @@
 //! Built only by the two personalities. TLS material is named, not read: it is read when the listeners are made.
 
 use super::{KeyRule, Note, Problem};
-use crate::gate::CertificatesNameUsers;
 use crate::http::{Access, Allowed};
 use crate::{listen, log, login, tls};
 use std::collections::BTreeMap;
@@ -79,8 +78,8 @@ pub struct Logins {
     pub token_life: Duration,
     /// How passwords become hashes.
     pub hashing: login::Hashing,
-    /// Where the name in a client's certificate is a user's.
-    pub certificates_name_users: CertificatesNameUsers,
+    /// Whether the name in a client's certificate is a user's.
+    pub certificates_name_users: bool,
 }
 
 /// How tokens are made.

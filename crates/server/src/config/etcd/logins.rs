@@ -6,7 +6,6 @@ use super::convert::Settings;
 use crate::config::model::{Logins, Tokens};
 use crate::config::number::GoDuration;
 use crate::config::{Note, Problem};
-use crate::gate::CertificatesNameUsers;
 use crate::login::{Hashing, jwt};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -34,10 +33,7 @@ pub(super) fn logins(settings: &Settings<'_>, notes: &mut Vec<Note>, problems: &
         tokens,
         token_life: Duration::from_secs(life_seconds),
         hashing: Hashing::Bcrypt { cost: bcrypt_cost(settings, notes) },
-        certificates_name_users: match settings.bool("client-cert-auth") {
-            true => CertificatesNameUsers::InGrpc,
-            false => CertificatesNameUsers::Never,
-        },
+        certificates_name_users: settings.bool("client-cert-auth"),
     }
 }
 

@@ -11,7 +11,6 @@ use super::super::{
     Surroundings,
 };
 use super::{Settings, pki_dir, table};
-use crate::gate::CertificatesNameUsers;
 use crate::http::{Access, Allowed};
 use crate::listen::{Address, Serves as Services};
 use crate::login::Hashing;
@@ -192,7 +191,7 @@ pub(super) fn convert(
             tokens: Tokens::Simple,
             token_life: TOKEN_LIFE,
             hashing: Hashing::Argon2id { characters_min: PASSWORD_CHARACTERS_MIN },
-            certificates_name_users: CertificatesNameUsers::Always,
+            certificates_name_users: true,
         },
         gateway,
         access,

@@ -1,8 +1,8 @@
 //! A gRPC call without a network: framed messages into the services' routes, messages and status out.
 //!
-//! The caller's connection goes along in the request's extensions, as if the request had come over it, and that it came so.
+//! The caller's connection goes along in the request's extensions, as if the request had come over it.
 
-use crate::gate::{Connection, ThroughGateway};
+use crate::gate::Connection;
 use crate::listen::counted;
 use crate::metrics::Metrics;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -122,7 +122,6 @@ pub(crate) async fn streaming(
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
-    request.extensions_mut().insert(ThroughGateway);
     let response = match services {
         Services::Counted(routes, metrics) => counted(routes.clone(), metrics, request).await,
         Services::Uncounted(routes) => match routes.clone().call(request).await {

@@ -37,41 +37,6 @@ fn denied(answer: &pb::WatchResponse) -> bool {
     answer.canceled && answer.cancel_reason.ends_with("etcdserver: permission denied")
 }
 
-/// Behind its gateway an etcd sees the gateway's certificate instead of the client's, so a name in one opens nothing there; a
-/// strongroom sees its client either way.
-#[tokio::test]
-async fn through_the_gateway_an_etcd_takes_nobodys_name() {
-    for (base, is_taken) in [(Base::Open, false), (Base::Closed, true)] {
-        let rig = Rig::new(base);
-        let mut accounts = Accounts::of(&rig.administrator());
-        if base == Base::Open {
-            accounts.user("root", &["root"]).await;
-            accounts.enable().await;
-        }
-        accounts.role("k", "k", "l").await;
-        accounts.user("bob", &["k"]).await;
-        let read = || pb::RangeRequest { key: "k1".into(), ..Default::default() };
-        assert!(rig.named("bob").kv().range(read()).await.is_ok(), "{base:?}");
-        let answer = rig.named("bob").through_gateway().kv().range(read()).await;
-        assert_eq!(answer.is_ok(), is_taken, "{base:?}");
-        let text = answer.err().map(|status| status.message().to_owned());
-        assert!(is_taken || text.as_deref() == Some("etcdserver: user name is empty"), "{text:?}");
-    }
-}
-
-/// etcd refuses each watcher of a bad token and leaves the stream; a client that saw the stream end instead would open it again and
-/// again, and never tell its user.
-#[tokio::test]
-async fn a_stream_of_a_bad_token_answers_what_is_asked_on_it() {
-    let (rig, _) = rig().await;
-    let mut stream = Stream::open(&rig.anonymous().with_token("nonsense")).await;
-    let ended = tokio::time::timeout(Duration::from_millis(50), stream.answer()).await;
-    assert!(ended.is_err(), "{ended:?}");
-    stream.create(create("k1")).await;
-    let answer = stream.answer().await;
-    assert!(answer.canceled && answer.cancel_reason.contains("invalid auth token"), "{answer:?}");
-}
-
 /// etcd goes on telling events after the role lost its right and after the user is gone; here the watcher is cut within a
 /// second, no event that comes after is told, and the stream's other watchers stay.
 #[tokio::test]

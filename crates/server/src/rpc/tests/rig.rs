@@ -1,6 +1,6 @@
 //! A member on a simulated disk, and callers with an identity.
 
-use crate::gate::{CertificatesNameUsers, Connection, Gate, Logins, ThroughGateway};
+use crate::gate::{Connection, Gate, Logins};
 use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
 use crate::rpc::requests::Reading;
@@ -77,10 +77,7 @@ impl Rig {
         }
         let logins = Logins {
             tokens: Tokens::Simple,
-            certificates_name_users: match base {
-                Base::Open => CertificatesNameUsers::InGrpc,
-                Base::Closed => CertificatesNameUsers::Always,
-            },
+            certificates_name_users: true,
             member: member.clone(),
             clock: env.clock.clone(),
         };
@@ -121,7 +118,7 @@ impl Rig {
 
     /// Somebody without a certificate.
     pub(super) fn anonymous(&self) -> Caller {
-        Caller { routes: self.routes.clone(), evidence: Evidence::None, token: None, through_gateway: false }
+        Caller { routes: self.routes.clone(), evidence: Evidence::None, token: None }
     }
 
     /// Somebody with a certificate of this name.
@@ -138,13 +135,13 @@ impl Rig {
     pub(super) fn with_names(&self, name: &str, names: CertificateNames) -> Caller {
         let (common_name, names) = (Arc::from(name), Arc::new(names));
         let evidence = Evidence::Certificate { common_name, is_administrator: false, names };
-        Caller { routes: self.routes.clone(), evidence, token: None, through_gateway: false }
+        Caller { routes: self.routes.clone(), evidence, token: None }
     }
 
     fn with_certificate(&self, name: &str, is_administrator: bool) -> Caller {
         let evidence =
             Evidence::Certificate { common_name: Arc::from(name), is_administrator, names: Arc::default() };
-        Caller { routes: self.routes.clone(), evidence, token: None, through_gateway: false }
+        Caller { routes: self.routes.clone(), evidence, token: None }
     }
 }
 
@@ -160,18 +157,12 @@ pub(super) struct Caller {
     routes: Routes,
     evidence: Evidence,
     token: Option<String>,
-    through_gateway: bool,
 }
 
 impl Caller {
     /// The same client, showing a token.
     pub(super) fn with_token(&self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self.clone() }
-    }
-
-    /// The same client, coming through the gateway.
-    pub(super) fn through_gateway(&self) -> Self {
-        Self { through_gateway: true, ..self.clone() }
     }
 
     pub(super) fn kv(&self) -> KvClient<Self> {
@@ -203,9 +194,6 @@ impl tower::Service<Request<Body>> for Caller {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let connection = Connection::new(self.evidence.clone(), "127.0.0.1:1".into(), true);
         request.extensions_mut().insert(Arc::new(connection));
-        if self.through_gateway {
-            request.extensions_mut().insert(ThroughGateway);
-        }
         if let Some(token) = &self.token {
             request.headers_mut().insert("token", token.parse().unwrap());
         }
