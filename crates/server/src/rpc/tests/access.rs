@@ -37,6 +37,39 @@ fn denied(answer: &pb::WatchResponse) -> bool {
     answer.canceled && answer.cancel_reason.ends_with("etcdserver: permission denied")
 }
 
+/// Behind its gateway an etcd takes nobody's name from a certificate (and once took its own for everybody's). Here a JSON
+/// client is who its certificate says, in both personalities: it may do what its user may, and no more.
+#[tokio::test]
+async fn through_the_gateway_a_client_is_who_its_certificate_says() {
+    for base in [Base::Open, Base::Closed] {
+        let rig = Rig::new(base);
+        let mut accounts = Accounts::of(&rig.administrator());
+        if base == Base::Open {
+            accounts.user("root", &["root"]).await;
+            accounts.enable().await;
+        }
+        accounts.role("k", "k", "l").await;
+        accounts.user("bob", &["k"]).await;
+        let (bob, nobody) = (rig.named("bob"), rig.anonymous());
+        assert_eq!(bob.get_through_gateway("k1").await, Ok(()), "{base:?}");
+        assert_eq!(bob.get_through_gateway("m1").await.unwrap_err(), "etcdserver: permission denied");
+        assert_eq!(nobody.get_through_gateway("k1").await.unwrap_err(), "etcdserver: user name is empty");
+    }
+}
+
+/// etcd refuses each watcher of a bad token and leaves the stream; a client that saw the stream end instead would open it again and
+/// again, and never tell its user.
+#[tokio::test]
+async fn a_stream_of_a_bad_token_answers_what_is_asked_on_it() {
+    let (rig, _) = rig().await;
+    let mut stream = Stream::open(&rig.anonymous().with_token("nonsense")).await;
+    let ended = tokio::time::timeout(Duration::from_millis(50), stream.answer()).await;
+    assert!(ended.is_err(), "{ended:?}");
+    stream.create(create("k1")).await;
+    let answer = stream.answer().await;
+    assert!(answer.canceled && answer.cancel_reason.contains("invalid auth token"), "{answer:?}");
+}
+
 /// etcd goes on telling events after the role lost its right and after the user is gone; here the watcher is cut within a
 /// second, no event that comes after is told, and the stream's other watchers stay.
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A member on a simulated disk, and callers with an identity.
 
 use crate::gate::{Connection, Gate, Logins};
+use crate::http::gateway::call;
 use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
 use crate::rpc::requests::Reading;
@@ -8,6 +9,8 @@ use crate::rpc::{Context, Limits, Versions, routes};
 use env::Env;
 use http::{Request, Response};
 use node::{Member, Settings};
+use prost::Message;
+use proto::etcdserverpb as pb;
 use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
@@ -165,6 +168,20 @@ impl Caller {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
+    /// Reads a key as the JSON gateway does for this client; the text of the refusal, if it is one.
+    pub(super) async fn get_through_gateway(&self, key: &'static str) -> Result<(), String> {
+        let services = call::Services::Uncounted(&self.routes);
+        let read = pb::RangeRequest { key: key.into(), ..Default::default() }.encode_to_vec();
+        let (path, headers) = ("/etcdserverpb.KV/Range", http::HeaderMap::new());
+        let answer = call::unary(services, path, read.into(), Some(self.connection()), &headers).await;
+        answer.map(drop).map_err(|failure| failure.message)
+    }
+
+    /// What a listener would have verified.
+    fn connection(&self) -> Arc<Connection> {
+        Arc::new(Connection::new(self.evidence.clone(), "127.0.0.1:1".into(), true))
+    }
+
     pub(super) fn kv(&self) -> KvClient<Self> {
         KvClient::new(self.clone())
     }
@@ -192,8 +209,7 @@ impl tower::Service<Request<Body>> for Caller {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let connection = Connection::new(self.evidence.clone(), "127.0.0.1:1".into(), true);
-        request.extensions_mut().insert(Arc::new(connection));
+        request.extensions_mut().insert(self.connection());
         if let Some(token) = &self.token {
             request.headers_mut().insert("token", token.parse().unwrap());
         }
