@@ -287,6 +287,15 @@ impl Gauges<'_> {
         })
     }
 
+    /// Whether somebody can be an administrator without the cluster's own authority: by a password of root's, or as
+    /// another user with the root role.
+    #[must_use]
+    pub fn has_other_administrators(&self) -> bool {
+        self.0.look_at_accounts(|accounts| {
+            accounts.users().any(|(name, user)| user.has_role(ROOT) && (name != ROOT || !user.no_password))
+        })
+    }
+
     /// What a user's password is compared with (nothing where there is none), and the policy's revision of which that is
     /// so; nothing at all while access control is off.
     #[must_use]

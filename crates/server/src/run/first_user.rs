@@ -4,6 +4,7 @@
 //! policy and no special case: who is nobody's user may do nothing. What is there already is left alone.
 
 use super::Failure;
+use crate::config::{Listener, Security};
 use crate::gate::Gate;
 use node::Member;
 use state::auth::{AccessChange, PasswordHash, ROOT};
@@ -35,6 +36,21 @@ pub(crate) fn make(member: &Member) -> Result<(), Failure> {
         "access control is on: the administrator's certificate is root, everybody else needs a role"
     );
     Ok(())
+}
+
+/// Says so when nobody who gets in can be an administrator: clients' certificates are another authority's, and no user that
+/// one of them or a password could name has the root role.
+pub(super) fn warn_of_a_locked_door(member: &Member, listeners: &[Listener]) {
+    let is_ours = |listener: &Listener| match &listener.security {
+        Security::Tls(tls) | Security::ClearOrTls(tls) => tls.names_administrators,
+        Security::Clear | Security::DangerouslyClear => false,
+    };
+    if !listeners.iter().any(is_ours) && !member.gauges().has_other_administrators() {
+        tracing::warn!(
+            hint = "start once without --tls-client-ca; then strongroom user add NAME --no-password, and strongroom user grant-role NAME root, for the common name of a certificate of that authority",
+            "nobody can be an administrator here: certificates of --tls-client-ca name users, and none of these has the root role"
+        );
+    }
 }
 
 fn carry_out(member: &Member, change: AccessChange) -> Result<(), Failure> {

@@ -179,6 +179,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     };
     if base == Base::Closed {
         first_user::make(&member)?;
+        first_user::warn_of_a_locked_door(&member, &config.listeners);
     }
     let edge = edge(config, env, &member, base)?;
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
