@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build test lint unit clients etcd-tests conformance access-clients differential steady durable large bench bench-long bench-profile bench-tools
+.PHONY: help run build test lint unit clients etcd-tests conformance access-clients properties differential steady durable large bench bench-long bench-profile bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -63,6 +63,10 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	conformance/oidc/check
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
+
+properties: ## a million cases each of the access policy against naive models (three minutes)
+	@tools/require rust
+	PROPERTY_CASES=1000000 cargo test --locked -p state --lib auth
 
 differential: build ## 100,000 random operations on the real etcd and ours, every answer compared
 	@tools/require rust go
