@@ -7,10 +7,11 @@ use super::Services;
 use super::requests::{AboutAccess, Act};
 use super::status::Failure;
 use node::Op;
+use node::own_messages::{permission_from, permission_to};
 use proto::authpb;
 use proto::etcdserverpb as pb;
 use state::Command;
-use state::auth::{AccessChange, Accounts, PasswordHash, Permission, PermissionKind, Principal, ROOT};
+use state::auth::{AccessChange, Accounts, PasswordHash, PermissionKind, Principal, ROOT};
 use std::borrow::Cow;
 use tonic::{Code, Request, Response, Status};
 use zeroize::Zeroizing;
@@ -54,19 +55,6 @@ impl Auth {
     async fn hash(&self, principal: &Principal, password: Zeroizing<String>) -> Result<PasswordHash, Status> {
         self.0.admit(principal, Act::AccessControl)?;
         Ok(self.0.context.passwords.hash(password).await.map_err(Failure::from)?)
-    }
-}
-
-fn permission_from(written: authpb::Permission) -> Permission {
-    let kind = PermissionKind::from_number(written.perm_type);
-    Permission { kind, key: written.key, range_end: written.range_end }
-}
-
-pub(super) fn permission_to(permission: &Permission) -> authpb::Permission {
-    authpb::Permission {
-        perm_type: permission.kind.number(),
-        key: permission.key.clone(),
-        range_end: permission.range_end.clone(),
     }
 }
 

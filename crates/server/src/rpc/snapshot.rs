@@ -181,7 +181,7 @@ fn users(accounts: &Accounts) -> Pairs {
 
 fn roles(accounts: &Accounts) -> Pairs {
     let record = |(name, role): (&str, &Role)| {
-        let key_permission = role.permissions.iter().map(super::auth::permission_to).collect();
+        let key_permission = role.permissions.iter().map(node::own_messages::permission_to).collect();
         let record = authpb::Role { name: name.as_bytes().to_vec().into(), key_permission };
         (name.into(), record.encode_to_vec())
     };
