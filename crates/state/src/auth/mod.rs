@@ -317,17 +317,18 @@ impl Policy {
             Evidence::Certificate { is_administrator: true, .. } if self.base == Base::Closed => {
                 Identity::Named(Arc::from(ROOT), None)
             }
-            Evidence::Certificate { names, .. } if self.recognize(names).is_some() => {
-                Identity::Named(self.recognize(names).unwrap_or_default(), None)
-            }
-            Evidence::Certificate { common_name, .. }
-                if self.base == Base::Closed && &**common_name == ROOT =>
-            {
-                Identity::FalseRoot
-            }
-            Evidence::Certificate { common_name, .. } => Identity::Named(common_name.clone(), None),
+            Evidence::Certificate { common_name, names, .. } => self.holder(common_name, names),
         };
         Principal { identity, circumstances }
+    }
+
+    /// Who holds a certificate that is no administrator's: a rule says it, or else the common name.
+    fn holder(&self, common_name: &Arc<str>, names: &CertificateNames) -> Identity {
+        match self.recognize(names) {
+            Some(user) => Identity::Named(user, None),
+            None if self.base == Base::Closed && &**common_name == ROOT => Identity::FalseRoot,
+            None => Identity::Named(common_name.clone(), None),
+        }
     }
 
     /// Whose a certificate is by the rules beyond common names.
