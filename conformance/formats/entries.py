@@ -15,7 +15,7 @@ ACCESS = ENABLE, DISABLE, USER_ADD, USER_DELETE, PASSWORD, GRANT_ROLE, REVOKE_RO
 #: Requests without effect on keys or accounts: a range, questions about accounts, a token given; version, member's attributes, downgrade.
 SILENT = {3, 1013, 1102, 1106, 1107, 1202, AUTHENTICATE, 1300, 1301, 1302}
 #: Acts of our own.
-SET_ROLE, SET_IDENTITY, REMOVE_IDENTITY = 10, 11, 12
+SET_ROLE, SET_IDENTITY, REMOVE_IDENTITY, CERTIFICATES = 10, 11, 12, 13
 ROOT = "root"
 
 
@@ -366,12 +366,15 @@ def change_access(state, kind, request):
 def change_own(state, entry):
     """An entry of our own: what etcd has no request for."""
     request = Request(entry.data[1:])
-    kind = next((kind for kind in (SET_ROLE, SET_IDENTITY, REMOVE_IDENTITY) if kind in request.fields), None)
+    kind = next((kind for kind in (SET_ROLE, SET_IDENTITY, REMOVE_IDENTITY, CERTIFICATES) if kind in request.fields), None)
     if kind is None:
         raise Damage(f"entry {entry.index}: an act this version does not know")
     act = request.one(kind)
     if state.access_is_on and ROOT not in state.users.get(text(request, 2), (0, 0, []))[2]:
         raise Refused("no administrator")
+    if kind == CERTIFICATES:
+        # The register's; nothing of keys or accounts.
+        return
     if kind == SET_ROLE:
         role, denied = text(act, 1), [(p.number(1), p.bytes(2), p.bytes(3)) for p in act.one(2).all(1)]
         known(state.roles, role)

@@ -6,6 +6,7 @@ from sealed import Damage, Fields
 
 PUT, DELETION, COMPACTION, LEASE, LEASE_GONE, ALARM, ALARM_GONE, MEMBER, MEMBER_GONE, CLUSTER_VERSION, DOWNGRADE = range(1, 12)
 POLICY, USER, USER_GONE, ROLE, ROLE_GONE, TERMS, IDENTITY, IDENTITY_GONE = range(12, 20)
+AUTHORITY, AUTHORITY_GONE, HOLDER, HOLDER_GONE, ISSUED, ISSUED_GONE, TOKEN, TOKEN_GONE = range(20, 28)
 
 Pair = collections.namedtuple("Pair", "key create_revision mod_revision version value lease")
 NAMES = {1: "key", 2: "create_revision", 3: "mod_revision", 4: "version", 5: "value", 6: "lease"}
@@ -124,6 +125,28 @@ class State:
         self.at, self.compacted, self.cluster_version, self.downgrade = (1, 0), -1, "", ""
         self.access_is_on, self.access_revision, self.users, self.roles = False, 1, {}, {}
         self.denied, self.identities = {}, {}
+        self.register = {AUTHORITY: {}, HOLDER: {}, ISSUED: {}, TOKEN: {}}
+
+    @staticmethod
+    def registered(kind, fields):
+        if kind == AUTHORITY:
+            of, former = fields.number(1), flag(fields)
+            certificates = [fields.counted() for _ in range(fields.number(4))]
+            keys = [(text(fields), fields.counted()) for _ in range(fields.number(4))]
+            if of not in (1, 2, 3):
+                raise Damage("an unknown kind of authority")
+            return of, former, certificates, keys
+        if kind == HOLDER:
+            return text(fields), flag(fields), fields.counted()
+        if kind == ISSUED:
+            authority, role = text(fields), fields.number(1)
+            if role not in (1, 2, 3, 4):
+                raise Damage("an unknown role")
+            return authority, role, text(fields), texts(fields), fields.number(8), fields.number(8), text(fields), fields.number(8)
+        hashed, roles = fields.counted(), fields.counted()
+        if len(hashed) != 32 or set(roles) - {1, 2, 3, 4}:
+            raise Damage("no hash, or an unknown role")
+        return hashed, roles, text(fields), texts(fields), fields.number(8), fields.number(8), text(fields)
 
     @property
     def revision(self):
@@ -192,6 +215,11 @@ class State:
             self.identities[name] = matcher, text(fields), text(fields)
         elif kind == IDENTITY_GONE:
             self.identities.pop(text(fields), None)
+        elif kind in self.register:
+            name = text(fields)
+            self.register[kind][name] = self.registered(kind, fields)
+        elif kind in (AUTHORITY_GONE, HOLDER_GONE, ISSUED_GONE, TOKEN_GONE):
+            self.register[kind - 1].pop(text(fields), None)
         else:
             raise Damage(f"a record of the unknown type {kind}")
         fields.end()

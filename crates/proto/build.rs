@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "raftpb/raft.proto",
     "grpc/health/v1/health.proto",
     "strongroom/v1/access.proto",
+    "strongroom/v1/pki.proto",
     "strongroom/v1/entry.proto",
 ];
 
@@ -26,6 +27,9 @@ const SECRET: &[&str] = &[
     ".etcdserverpb.AuthUserAddRequest",
     ".etcdserverpb.AuthUserChangePasswordRequest",
     ".etcdserverpb.InternalAuthenticateRequest",
+    ".strongroom.v1.AddTokenResponse",
+    ".strongroom.v1.EnrollRequest",
+    ".strongroom.v1.EnrolmentToken",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,6 +6,7 @@
 //! would let members differ.
 
 mod access;
+pub mod certificates;
 pub mod own;
 
 use bytes::Bytes;
@@ -79,6 +80,8 @@ pub(crate) fn encode(envelope: Envelope) -> Bytes {
         }
         Command::Alarm(change) => request.alarm = Some(alarm_to(change)),
         Command::Access(change) => access::put(change, &mut request),
+        // An entry of our own, above.
+        Command::Certificates(_) => {}
         Command::Authenticate(ask) => {
             request.authenticate = Some(pb::InternalAuthenticateRequest {
                 name: ask.user,

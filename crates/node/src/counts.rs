@@ -130,7 +130,8 @@ impl Op {
             Command::ClusterVersionSet(_) => Self::ClusterVersionSet,
             Command::MemberAttributesSet(_) => Self::ClusterMemberAttrSet,
             Command::DowngradeSet(_) => Self::DowngradeInfoSet,
-            Command::Nothing => return None,
+            // etcd has no name for it.
+            Command::Certificates(_) | Command::Nothing => return None,
         })
     }
 

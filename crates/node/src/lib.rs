@@ -26,7 +26,7 @@ mod threads;
 mod tokens;
 pub mod watch;
 
-pub use codec::{Unreadable, own as own_messages};
+pub use codec::{Unreadable, certificates as certificate_messages, own as own_messages};
 pub use confchange::Malformed;
 pub use counts::{Counts, Op, Timed};
 pub use error::Refused;

@@ -129,6 +129,11 @@ impl Member {
         lock(&self.shared.policy_listeners).push(Box::new(tell));
     }
 
+    /// Has `tell` called whenever the register of certificates has changed, as above.
+    pub fn on_certificate_change(&self, tell: impl Fn() + Send + 'static) {
+        lock(&self.shared.certificate_listeners).push(Box::new(tell));
+    }
+
     /// Opens a watch stream whose answers go to `sink`.
     pub fn watch(&self, sink: Box<dyn WatchSink>) -> WatchStream {
         let id = StreamId(self.shared.next_stream.fetch_add(1, Ordering::Relaxed));
@@ -208,6 +213,11 @@ impl Member {
     #[must_use]
     pub fn policy(&self, base: state::auth::Base) -> state::auth::Policy {
         state::auth::Policy::new(base, &self.shared.reader)
+    }
+
+    /// The register of certificates, for the member's own authority: what is told of it to others is admitted before.
+    pub fn look_at_certificates<T>(&self, look: impl FnOnce(&state::pki::Register) -> T) -> T {
+        self.shared.reader.look_at_certificates(look)
     }
 
     /// The applied state, for gauges and for health: no request is behind it.

@@ -31,7 +31,9 @@ pub(crate) struct Shared {
     /// Given and made void by the apply thread, used by the edge.
     pub tokens: Mutex<Tokens>,
     /// Called by the apply thread when who may do what has changed.
-    pub policy_listeners: Mutex<Vec<PolicyListener>>,
+    pub policy_listeners: Mutex<Vec<Listener>>,
+    /// Called by the apply thread when the register of certificates has changed.
+    pub certificate_listeners: Mutex<Vec<Listener>>,
     /// Written by whoever steps consensus.
     pub position: Mutex<Position>,
     /// Written by the apply thread.
@@ -63,7 +65,7 @@ pub(crate) struct Shared {
 }
 
 /// Told that who may do what has changed; must not block.
-pub(crate) type PolicyListener = Box<dyn Fn() + Send>;
+pub(crate) type Listener = Box<dyn Fn() + Send>;
 
 /// What a checkpoint lets the log go of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

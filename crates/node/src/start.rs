@@ -345,6 +345,7 @@ fn run(
         open_streams: Arc::default(),
         tokens: Mutex::new(Tokens::new(millis(settings.token_life))),
         policy_listeners: Mutex::default(),
+        certificate_listeners: Mutex::default(),
         pending: AtomicUsize::new(0),
         pending_bytes: AtomicU64::new(0),
         failed: AtomicU64::new(0),

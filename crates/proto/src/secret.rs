@@ -3,6 +3,7 @@
 //! Owns `Debug` of exactly the messages that `build.rs` leaves it out of; a test finds a forgotten one by its fields'
 //! names. Keys and values are printed by the others: comparisons in tests need them, so nothing may log a message.
 
+use crate::strongroom::v1;
 use crate::{authpb, etcdserverpb};
 use std::fmt;
 
@@ -38,4 +39,7 @@ hide! {
     etcdserverpb::AuthUserAddRequest { name, options; password, hashed_password }
     etcdserverpb::AuthUserChangePasswordRequest { name; password, hashed_password }
     etcdserverpb::InternalAuthenticateRequest { name; password, simple_token }
+    v1::AddTokenResponse { id, not_after; token }
+    v1::EnrollRequest { id, requests; secret }
+    v1::EnrolmentToken { id, roles, name, names, life_seconds, not_after, by; secret_hash }
 }

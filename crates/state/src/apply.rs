@@ -81,6 +81,7 @@ impl Machine {
             Command::LeaseCheckpoint(leases) => self.checkpoint_leases(&leases),
             Command::Alarm(change) => self.alarm(change),
             Command::Access(change) => self.change_access(change),
+            Command::Certificates(change) => self.change_certificates(change),
             Command::Authenticate(ask) => self.authenticate(index, ask),
             Command::ClusterVersionSet(version) => self.set_cluster_version(version),
             Command::MemberAttributesSet(attributes) => self.describe_member(&attributes),

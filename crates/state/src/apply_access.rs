@@ -31,7 +31,7 @@ impl Machine {
             return Ok(());
         }
         match command {
-            Command::Access(_) => accounts.check_administrator(&actor.user),
+            Command::Access(_) | Command::Certificates(_) => accounts.check_administrator(&actor.user),
             Command::Put(_) | Command::DeleteRange(_) | Command::Txn(_) | Command::LeaseRevoke(_)
                 if actor.known >= accounts.revision()
                     && accounts.grants(&actor.user).is_some_and(|grants| grants.is_root()) =>
@@ -111,7 +111,8 @@ pub(crate) fn take(accounts: &mut Accounts, record: Record<'_>) {
         | Record::Member(_)
         | Record::MemberGone(_)
         | Record::ClusterVersion(_)
-        | Record::Downgrade(_) => {}
+        | Record::Downgrade(_)
+        | Record::Pki(_) => {}
     }
 }
 

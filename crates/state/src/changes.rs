@@ -22,6 +22,8 @@ pub struct Changes {
     pub tokens: Vec<TokenChange>,
     /// Whether who may do what changed.
     pub policy: bool,
+    /// Whether the register of certificates changed.
+    pub certificates: bool,
     /// The last compaction that was scheduled.
     pub compacted: Option<Revision>,
 }

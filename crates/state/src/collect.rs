@@ -366,6 +366,9 @@ fn is_wanted(shared: &Shared, reach: Reach, record: &Record<'_>) -> bool {
         | Record::IdentityGone(_) => {
             matches!(reach, Reach::Some)
         }
+        Record::Pki(effect) => {
+            lock::read(&shared.register).still_says(effect).unwrap_or(matches!(reach, Reach::Some))
+        }
         // A member that left must never come back.
         Record::MemberGone(_) => true,
     }

@@ -5,6 +5,7 @@
 //! decided elsewhere.
 
 use crate::auth::AccessChange;
+use crate::pki::CertificateChange;
 use crate::query::RangeQuery;
 use bytes::Bytes;
 use types::{Key, KeyRange, LeaseId, MemberId, Revision};
@@ -30,6 +31,8 @@ pub enum Command {
     Alarm(AlarmChange),
     /// Changes users, roles, or whether access control is on.
     Access(AccessChange),
+    /// Changes the register of certificates. No act of etcd's: only where every member is ours.
+    Certificates(CertificateChange),
     /// Gives a token to a user whose password was found right.
     Authenticate(Authenticate),
     /// Records the version that all members speak.

@@ -95,6 +95,21 @@ pub enum Refusal {
     /// No such rule to recognize certificates by.
     #[error("no identity rule of this name")]
     IdentityRuleNotFound,
+    /// No such certificate, or it has ended.
+    #[error("no certificate of this serial number, or it has ended")]
+    CertificateNotFound,
+    /// No such authority, or it issues nothing any more.
+    #[error("the authority is not one of this cluster, or was replaced")]
+    AuthorityNotFound,
+    /// No such holder of keys.
+    #[error("no holder of keys of this name")]
+    KeyHolderNotFound,
+    /// The token is unknown, was used, has ended, or is for something else.
+    #[error("the enrolment token is unknown, was used, has ended or is for another certificate")]
+    EnrolmentTokenInvalid,
+    /// As many as a cluster may have.
+    #[error("the register of certificates is full")]
+    RegisterFull,
     /// There are no tokens while access control is off.
     #[error("authentication is not enabled")]
     AccessControlOff,

@@ -1,6 +1,6 @@
 //! The replicated state machine: what every member computes alike from the same log.
 //!
-//! Owns the key space (`mvcc`), leases, alarms, membership, the access policy, and `apply`, which turns one committed
+//! Owns the key space (`mvcc`), leases, alarms, membership, the access policy, the register of certificates, and `apply`, which turns one committed
 //! [`Command`] into effects and an [`Outcome`]. Never has time, randomness, threads, async or gRPC types: whatever it
 //! needs is in the entry.
 //!
@@ -11,6 +11,7 @@
 mod apply;
 mod apply_access;
 mod apply_membership;
+mod apply_pki;
 pub mod auth;
 pub mod changes;
 mod chore;
@@ -28,6 +29,7 @@ pub mod membership;
 mod mvcc;
 pub mod outcome;
 mod pair;
+pub mod pki;
 pub mod query;
 pub mod quota;
 mod reader;

@@ -21,6 +21,7 @@ pub fn cost(command: &Command) -> u64 {
         | Command::LeaseCheckpoint(_)
         | Command::Alarm(_)
         | Command::Access(_)
+        | Command::Certificates(_)
         | Command::Authenticate(_)
         | Command::ClusterVersionSet(_)
         | Command::MemberAttributesSet(_)

@@ -14,6 +14,7 @@ use crate::mvcc::view::View;
 use crate::outcome::{
     CopiedFacts, EventKind, EventPage, KeySpaceHash, Pair, RangeOutcome, RangePage, Sizes, TxnOutcome,
 };
+use crate::pki::Register;
 use crate::query::{PageLimits, Projection, RangeQuery};
 use crate::record::{LEASE_RECORD_BYTES, Record};
 use crate::shared::{self, Shared};
@@ -278,6 +279,11 @@ impl Reader {
     /// Looks at the access store; the writer waits meanwhile.
     pub fn look_at_accounts<T>(&self, look: impl FnOnce(&Accounts) -> T) -> T {
         look(&lock::read(&self.0.accounts))
+    }
+
+    /// Looks at the register of certificates; the writer waits meanwhile.
+    pub fn look_at_certificates<T>(&self, look: impl FnOnce(&Register) -> T) -> T {
+        look(&lock::read(&self.0.register))
     }
 
     /// The hash over the effects of all entries up to the last multiple of 1,000, for members to compare.

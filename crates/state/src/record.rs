@@ -18,6 +18,13 @@
 //! 17 terms    role · count u32 · permissions denied · abilities (names) · networks (CIDR) · not after u64 ·
 //!             requests a second u64 · bytes of a write u64
 //! 18 identity name · matcher u8 (1 URI, 2 DNS, 3 organization) · text · user        19 identity gone  name
+//! 20 authority   id · kind u8 (1 root, 2 clients, 3 peers) · former u8 · count u32 · certificates (DER) ·
+//!                count u32 · (holder · sealed key)                            21 authority gone  id
+//! 22 key holder  id · name · recovery u8 · public key                         23 key holder gone id
+//! 24 certificate serial · authority · role u8 (1 server, 2 peer, 3 client, 4 administrator) · name · names ·
+//!                not before u64 · not after u64 · by · revoked u64            25 certificate gone  serial
+//! 26 token       id · hash · roles (bytes) · name · names · life u64 · not after u64 · by
+//!                                                                             27 token gone    id
 //! ```
 //!
 //! A segment's index has an entry for each record, of the same kind: for a put or a deletion
@@ -32,6 +39,7 @@ use crate::auth::{
 use crate::command::{Alarm, AlarmKind};
 use crate::membership::Member;
 use crate::pair::PairView;
+use crate::pki::Effect;
 use bytes::Bytes;
 use types::{AuthRevision, LeaseId, MemberId, ModRevision, Revision};
 
@@ -82,6 +90,8 @@ pub(crate) enum Record<'a> {
     Identity { name: String, rule: IdentityRule },
     /// Such a rule was removed.
     IdentityGone(String),
+    /// An effect on the register of certificates.
+    Pki(Effect),
 }
 
 /// A put's record, by number. The numbers are never reused.
@@ -235,6 +245,7 @@ impl<'a> Record<'a> {
                 put_string(&mut out, name);
                 IDENTITY_GONE
             }
+            Self::Pki(effect) => effect.encode(&mut out),
         };
         (kind, out)
     }
@@ -266,6 +277,7 @@ impl<'a> Record<'a> {
             TERMS => Self::Terms { role: input.string()?, terms: input.terms()? },
             IDENTITY => Self::Identity { name: input.string()?, rule: input.identity()? },
             IDENTITY_GONE => Self::IdentityGone(input.string()?),
+            kind if Effect::KINDS.contains(&kind) => Self::Pki(Effect::decode(kind, &mut input)?),
             _ => return Err("unknown kind"),
         };
         if input.0.is_empty() { Ok(record) } else { Err("bytes after the end") }
@@ -281,26 +293,26 @@ fn put_i64(out: &mut Vec<u8>, number: i64) {
     out.extend_from_slice(&number.to_be_bytes());
 }
 
-fn put_u64(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_be_bytes());
 }
 
-fn put_len(out: &mut Vec<u8>, len: usize) {
+pub(crate) fn put_len(out: &mut Vec<u8>, len: usize) {
     let len = u32::try_from(len)
         .expect("no list of this record is near 4 GiB: the request that made it is bounded");
     out.extend_from_slice(&len.to_be_bytes());
 }
 
-fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_len(out, bytes.len());
     out.extend_from_slice(bytes);
 }
 
-fn put_string(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     put_bytes(out, text.as_bytes());
 }
 
-fn put_strings(out: &mut Vec<u8>, texts: &[String]) {
+pub(crate) fn put_strings(out: &mut Vec<u8>, texts: &[String]) {
     put_len(out, texts.len());
     texts.iter().for_each(|text| put_string(out, text));
 }
@@ -338,7 +350,7 @@ fn alarm_kind_number(kind: AlarmKind) -> u8 {
 }
 
 /// What is left to read of a record.
-struct Input<'a>(&'a [u8]);
+pub(crate) struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], Unknown> {
@@ -347,7 +359,7 @@ impl<'a> Input<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Unknown> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Unknown> {
         self.take(N)?.try_into().map_err(|_| "cut short")
     }
 
@@ -359,7 +371,7 @@ impl<'a> Input<'a> {
         self.array().map(i64::from_be_bytes)
     }
 
-    fn u64(&mut self) -> Result<u64, Unknown> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Unknown> {
         self.array().map(u64::from_be_bytes)
     }
 
@@ -378,22 +390,30 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn bytes(&mut self) -> Result<&'a [u8], Unknown> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Unknown> {
         let len = self.len()?;
         self.take(len)
     }
 
-    fn string(&mut self) -> Result<String, Unknown> {
+    pub(crate) fn string(&mut self) -> Result<String, Unknown> {
         let len = self.len()?;
         std::str::from_utf8(self.take(len)?).map(str::to_owned).map_err(|_| "text that is not utf-8")
     }
 
-    fn strings(&mut self) -> Result<Vec<String>, Unknown> {
-        let count = self.len()?;
-        (0..count).map(|_| self.string()).collect()
+    pub(crate) fn strings(&mut self) -> Result<Vec<String>, Unknown> {
+        self.list(Self::string)
     }
 
-    fn flag(&mut self) -> Result<bool, Unknown> {
+    /// A list's length, which no honest one has above that of what is left, and its items.
+    pub(crate) fn list<T>(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<T, Unknown>,
+    ) -> Result<Vec<T>, Unknown> {
+        let count = self.len()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, Unknown> {
         match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
@@ -422,8 +442,7 @@ impl<'a> Input<'a> {
     }
 
     fn permissions(&mut self) -> Result<Vec<Permission>, Unknown> {
-        let count = self.len()?;
-        (0..count).map(|_| self.permission()).collect()
+        self.list(Self::permission)
     }
 
     fn terms(&mut self) -> Result<Terms, Unknown> {
@@ -537,6 +556,9 @@ mod tests {
             },
             Record::IdentityGone("node".to_owned()),
         ]
+        .into_iter()
+        .chain(crate::pki::samples().into_iter().map(Record::Pki))
+        .collect()
     }
 
     /// Every record comes back as it was written: the state is rebuilt from nothing else.

@@ -16,6 +16,7 @@ use crate::mvcc::KeySpace;
 use crate::mvcc::horizon::{Horizon, NEVER_COMPACTED};
 use crate::mvcc::index::{Cursor, Index};
 use crate::mvcc::values::{Values, damaged};
+use crate::pki::Register;
 use crate::record::Record;
 use crate::shared::Shared;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +65,7 @@ struct Replay {
     alarms: BTreeSet<Alarm>,
     membership: Membership,
     accounts: Accounts,
+    register: Register,
 }
 
 impl Replay {
@@ -77,6 +79,7 @@ impl Replay {
             alarms: BTreeSet::new(),
             membership: Membership::default(),
             accounts: Accounts::default(),
+            register: Register::default(),
         }
     }
 
@@ -144,6 +147,7 @@ impl Replay {
             | Record::Terms { .. }
             | Record::Identity { .. }
             | Record::IdentityGone(_)) => apply_access::take(&mut self.accounts, record),
+            Record::Pki(effect) => self.register.take(effect),
         }
     }
 
@@ -162,6 +166,7 @@ impl Replay {
             alarms: RwLock::new(self.alarms),
             membership: RwLock::new(self.membership),
             accounts: RwLock::new(self.accounts),
+            register: RwLock::new(self.register),
             policy_epoch: AtomicU64::new(0),
             checkmark: RwLock::new(hash.last()),
         }

@@ -8,6 +8,7 @@ use crate::effects_hash::Checkmark;
 use crate::leases::Leases;
 use crate::membership::Membership;
 use crate::mvcc::KeySpace;
+use crate::pki::Register;
 use std::collections::BTreeSet;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +20,7 @@ pub(crate) struct Shared {
     pub(crate) alarms: RwLock<BTreeSet<Alarm>>,
     pub(crate) membership: RwLock<Membership>,
     pub(crate) accounts: RwLock<Accounts>,
+    pub(crate) register: RwLock<Register>,
     /// Counts the changes of the accounts in this process.
     pub(crate) policy_epoch: AtomicU64,
     pub(crate) checkmark: RwLock<Option<Checkmark>>,

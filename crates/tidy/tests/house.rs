@@ -10,7 +10,7 @@ const FLOORS: &[&[&str]] = &[
     &["env", "seal", "consensus"],
     &["storage"],
     &["state"],
-    &["audit"],
+    &["audit", "certificate"],
     &["node"],
     &["server", "ctl"],
     &["strongroom"],
@@ -29,7 +29,11 @@ const FENCES: &[(&str, &[&str], &str)] = &[
         "the core knows no async runtime",
     ),
     ("tonic", &["server", "ctl", "strongroom", "proto", "conformance", "bench"], "the core knows no gRPC"),
-    ("aws-lc-rs", &["seal", "env", "server", "ctl"], "one crate encrypts at rest; the edge does TLS"),
+    (
+        "aws-lc-rs",
+        &["seal", "env", "certificate", "server", "ctl"],
+        "one crate encrypts at rest; the edge does TLS",
+    ),
     ("ring", &[], "one crypto provider"),
     ("openssl", &[], "one TLS stack"),
 ];

@@ -180,3 +180,21 @@ pub const LEASES_OF_STREAM_CHECKED_MAX: usize = 1_024;
 pub const CERTIFICATE_NAMES_MAX: usize = 100;
 /// Users whose rate of requests is measured at the same time; the one that asked longest ago is forgotten first.
 pub const RATES_MAX: usize = 8_192;
+/// Authorities of a cluster, former ones included: a root and two issuers, each perhaps being replaced, and some to spare.
+pub const AUTHORITIES_MAX: usize = 32;
+/// Those to whom the authorities' keys are sealed: members and the recovery key.
+pub const KEY_HOLDERS_MAX: usize = 32;
+/// Certificates that have been issued and have not ended.
+pub const CERTIFICATES_MAX: usize = 20_000;
+/// Enrolment tokens that wait to be used.
+pub const ENROLMENT_TOKENS_MAX: usize = 1_000;
+/// Ended certificates and tokens that one change of the register lets go of.
+pub const CERTIFICATES_ENDED_PER_ENTRY: usize = 1_000;
+/// Longest life of a certificate that is issued, in seconds: 397 days, as public authorities have it.
+pub const CERTIFICATE_LIFE_SECONDS_MAX: u64 = 397 * 86_400;
+/// How long a revocation list of our own is good, in seconds: a week; it is made anew each day.
+pub const REVOCATION_LIST_LIFE_SECONDS: u64 = 7 * 86_400;
+/// How long an enrolment token can be used unless something else is asked for, in seconds.
+pub const ENROLMENT_TOKEN_SECONDS: u64 = 3_600;
+/// Longest time for which an enrolment token can be used, in seconds: a week.
+pub const ENROLMENT_TOKEN_SECONDS_MAX: u64 = 7 * 86_400;

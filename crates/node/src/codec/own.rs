@@ -7,7 +7,7 @@
 //! No message of etcd's begins with a zero byte (it would be a field of number zero), so an etcd member that met such an
 //! entry would stop rather than pass over it. They are proposed only where every member is ours; today a cluster is one.
 
-use super::{Envelope, Unreadable, unreadable};
+use super::{Envelope, Unreadable, certificates, unreadable};
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 use proto::authpb;
@@ -24,7 +24,13 @@ const MARK: u8 = 0;
 
 /// The act, if it is one of our own.
 pub(super) fn act(command: &Command) -> Option<own::entry::Act> {
-    let Command::Access(change) = command else { return None };
+    let change = match command {
+        Command::Access(change) => change,
+        Command::Certificates(change) => {
+            return Some(own::entry::Act::Certificates(certificates::change_to(change)));
+        }
+        _ => return None,
+    };
     Some(match change {
         AccessChange::SetTerms { role, terms } => {
             own::entry::Act::SetRole(own::SetRoleRequest { role: role.clone(), terms: Some(terms_to(terms)) })
@@ -64,7 +70,14 @@ pub(super) fn decode(bytes: &Bytes) -> Result<Envelope, Unreadable> {
     let Ok(entry) = own::Entry::decode(bytes.slice(1..)) else {
         return unreadable("not an entry of ours");
     };
+    let actor = Actor { user: Cow::Owned(entry.username), known: AuthRevision(entry.auth_revision) };
+    let envelope = |command| Ok(Envelope { id: RequestId(entry.id), actor, command });
     let change = match entry.act {
+        Some(own::entry::Act::Certificates(change)) => {
+            let change = certificates::change_from(change)
+                .ok_or(Unreadable { what: "a change of certificates that this version does not know" })?;
+            return envelope(Command::Certificates(change));
+        }
         Some(own::entry::Act::SetRole(set)) => {
             let terms = terms_from(set.terms.unwrap_or_default())
                 .map_err(|_| Unreadable { what: "terms of a role that this version does not know" })?;
@@ -78,8 +91,7 @@ pub(super) fn decode(bytes: &Bytes) -> Result<Envelope, Unreadable> {
         Some(own::entry::Act::RemoveIdentity(remove)) => AccessChange::RemoveIdentity { name: remove.name },
         None => return unreadable("an act this version does not know"),
     };
-    let actor = Actor { user: Cow::Owned(entry.username), known: AuthRevision(entry.auth_revision) };
-    Ok(Envelope { id: RequestId(entry.id), actor, command: Command::Access(change) })
+    envelope(Command::Access(change))
 }
 
 /// etcd's message of a permission.

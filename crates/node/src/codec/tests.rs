@@ -178,3 +178,56 @@ fn the_bytes_are_etcds() {
     let bytes = encode(Envelope { id: RequestId(5), actor: Actor::nobody(), command: Command::Put(put) });
     assert_eq!(&bytes[..], b"\x22\x06\x0a\x01k\x12\x01v\xa2\x06\x02\x08\x05");
 }
+
+/// Every change of the register of certificates comes back from its entry as it went in: what a member applies is what was
+/// proposed.
+#[test]
+fn changes_of_certificates_survive_the_entry() {
+    use state::pki::{Authority, CertificateChange, Holder, Issued, Kind, Role, SealedKey, Token};
+    let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let issued = Issued {
+        serial: "0aff".into(),
+        authority: "a1".into(),
+        role: Role::Peer,
+        name: "one".into(),
+        names: vec!["localhost".into()],
+        not_before: 1,
+        not_after: 2,
+        by: "root".into(),
+        revoked: 3,
+    };
+    let token = Token {
+        id: "t".into(),
+        secret_hash: [9; 32],
+        roles: vec![Role::Server, Role::Client],
+        name: "two".into(),
+        names: vec!["b".into()],
+        life_seconds: 4,
+        not_after: 5,
+        by: "root".into(),
+    };
+    let holder = Holder { id: "h".into(), name: "m".into(), is_recovery: true, public_key: bytes("k") };
+    let authority = |kind| Authority {
+        id: "a1".into(),
+        kind,
+        is_former: kind == Kind::Root,
+        certificates: vec![bytes("one")],
+        keys: vec![SealedKey { holder: "h".into(), sealed: bytes("sealed") }],
+    };
+    for change in [
+        CertificateChange::Set {
+            authorities: [Kind::Root, Kind::Clients, Kind::Peers].map(authority).into(),
+            holders: vec![holder],
+        },
+        CertificateChange::Set { authorities: vec![], holders: vec![] },
+        CertificateChange::RemoveAuthority { id: "a1".into() },
+        CertificateChange::RemoveHolder { id: "h".into() },
+        CertificateChange::Issue { issued: vec![issued.clone()], token: Some("t".into()), now: 7 },
+        CertificateChange::Issue { issued: vec![issued], token: None, now: 7 },
+        CertificateChange::Revoke { serial: "0aff".into(), now: 8 },
+        CertificateChange::AddToken { token, now: 9 },
+        CertificateChange::RemoveToken { id: "t".into() },
+    ] {
+        round_trip(Command::Certificates(change));
+    }
+}

@@ -122,6 +122,9 @@ impl ApplyThread {
         if changes.policy {
             lock(&self.shared.policy_listeners).iter().for_each(|tell| tell());
         }
+        if changes.certificates {
+            lock(&self.shared.certificate_listeners).iter().for_each(|tell| tell());
+        }
         if !changes.leases.is_empty() {
             let now = self.shared.clock.monotonic().millis();
             let mut clock = lock(&self.shared.leases);

@@ -246,6 +246,8 @@ pub struct Pki {
     pub needed: bool,
     /// Names and addresses that the server's certificate carries, beside localhost and the loopback addresses.
     pub names: Vec<String>,
+    /// The public key to which a new root's key is sealed; without one it is made.
+    pub recovery: Option<PathBuf>,
 }
 
 /// What to do when the data is older than the freshness mark says.

@@ -93,6 +93,12 @@ pub(super) enum Socket {
     Unix(UnixListener),
 }
 
+/// Addresses that are taken, before it is known with what they are served.
+#[derive(Debug)]
+pub struct Reserved {
+    sockets: Vec<Vec<(Socket, Option<SocketAddr>)>>,
+}
+
 /// Listeners whose addresses are taken, not yet served.
 #[derive(Debug)]
 pub struct Bound {
@@ -103,25 +109,51 @@ pub struct Bound {
 ///
 /// # Errors
 /// [`Error`] of the first address that cannot be taken.
-pub fn bind(listeners: Vec<Listener>) -> Result<Bound, Error> {
+pub fn reserve(addresses: &[Address]) -> Result<Reserved, Error> {
     let mut sockets = Vec::new();
-    for listener in listeners {
-        match &listener.address {
-            Address::Tcp(address) => {
-                for resolved in resolve(address)? {
-                    check(&listener, resolved)?;
-                    let socket = take(resolved).map_err(|source| sorted(address, source))?;
-                    sockets.push((listener.clone(), Socket::Tcp(socket)));
-                }
-            }
+    for address in addresses {
+        let taken = match address {
+            Address::Tcp(written) => resolve(written)?
+                .into_iter()
+                .map(|resolved| {
+                    let socket = take(resolved).map_err(|source| sorted(written, source))?;
+                    Ok((Socket::Tcp(socket), Some(resolved)))
+                })
+                .collect::<Result<_, Error>>()?,
             Address::Unix(path) => {
-                let socket =
-                    take_unix(path).map_err(|source| sorted(&listener.address.to_string(), source))?;
-                sockets.push((listener, Socket::Unix(socket)));
+                let socket = take_unix(path).map_err(|source| sorted(&address.to_string(), source))?;
+                vec![(Socket::Unix(socket), None)]
+            }
+        };
+        sockets.push(taken);
+    }
+    Ok(Reserved { sockets })
+}
+
+impl Reserved {
+    /// Says with what they are served: listeners of just these addresses, in their order.
+    ///
+    /// # Errors
+    /// [`Error::ClearBeyondLoopback`]
+    pub fn with(self, listeners: Vec<Listener>) -> Result<Bound, Error> {
+        let mut sockets = Vec::new();
+        for (listener, taken) in listeners.into_iter().zip(self.sockets) {
+            for (socket, at) in taken {
+                at.map_or(Ok(()), |at| check(&listener, at))?;
+                sockets.push((listener.clone(), socket));
             }
         }
+        Ok(Bound { sockets })
     }
-    Ok(Bound { sockets })
+}
+
+/// Takes every address, or none, for these listeners.
+///
+/// # Errors
+/// [`Error`] of the first address that cannot be taken.
+pub fn bind(listeners: Vec<Listener>) -> Result<Bound, Error> {
+    let addresses: Vec<_> = listeners.iter().map(|listener| listener.address.clone()).collect();
+    reserve(&addresses)?.with(listeners)
 }
 
 impl Bound {

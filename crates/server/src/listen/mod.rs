@@ -27,7 +27,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use bind::{Bound, Error, bind};
+pub use bind::{Bound, Error, Reserved, bind, reserve};
 pub use edge::Edge;
 pub(crate) use edge::counted;
 pub use limits::Limits;

@@ -204,6 +204,11 @@ fn own(m: &Metrics, text: &mut Text) {
     text.counter(name, "Large lists refused because too many waited for memory.", &m.lists_refused);
     text.gauge("strongroom_lists_waiting", "Large lists that wait for memory.", &m.lists_waiting);
     text.counter("strongroom_logins_failed_total", "Logins with a wrong password.", &m.logins_failed);
+    text.counter(
+        "strongroom_enrolments_refused_total",
+        "Enrolments with a token that is none, or a request that is none.",
+        &m.enrolments_refused,
+    );
     let name = "strongroom_logins_throttled_total";
     text.counter(name, "Logins refused because too many before them failed.", &m.logins_throttled);
     let name = "strongroom_requests_denied_total";

@@ -85,6 +85,8 @@ pub struct Metrics {
     pub tokens_refused: Counter,
     /// Wrong passwords.
     pub logins_failed: Counter,
+    /// Enrolments with a token that is none, or a request that is none.
+    pub enrolments_refused: Counter,
     /// Logins refused because too many before them failed.
     pub logins_throttled: Counter,
     /// Streams and watchers cut because their caller lost the right to them.
@@ -142,6 +144,7 @@ impl Metrics {
             requests_limited: Counter::default(),
             tokens_refused: Counter::default(),
             logins_failed: Counter::default(),
+            enrolments_refused: Counter::default(),
             logins_throttled: Counter::default(),
             streams_cut: Counter::default(),
             certificate_not_after: Gauge::default(),

@@ -64,7 +64,7 @@ fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, String> {
 }
 
 /// What a file holds that does not hold what it should.
-fn instead(pem: &str, wanted: &str) -> String {
+pub(super) fn instead(pem: &str, wanted: &str) -> String {
     let holds = if pem.trim().is_empty() {
         "it is empty"
     } else if pem.contains("CERTIFICATE REQUEST-----") {
@@ -144,12 +144,12 @@ fn wrong_certificate(name: &str, pem: &str, now: WallTime) -> Option<Problem> {
     };
     let now = i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX);
     if about.not_after < now {
-        let ended = super::issue::shown(about.not_after);
+        let ended = ::certificate::shown(about.not_after);
         let hint = "renew it, and put certificate and key in place; if it is new, compare the clocks";
         return Some(Problem::at_start(format!("certificate {name} has ended on {ended}"), hint));
     }
     if about.not_before > now {
-        let begins = super::issue::shown(about.not_before);
+        let begins = ::certificate::shown(about.not_before);
         return Some(Problem::at_start(
             format!("certificate {name} begins on {begins}"),
             "compare the clocks of both machines",

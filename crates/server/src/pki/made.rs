@@ -2,43 +2,33 @@
 
 use crate::config::{Listener, Url};
 use crate::listen::Address;
+use state::pki::Kind;
+pub use state::pki::Role;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-/// Whom a made certificate is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// Shown to clients.
-    Server,
-    /// Shown to and by members.
-    Peer,
-    /// Shown by the administrator.
-    Administrator,
-}
+/// The roles of which every member makes a certificate of its own.
+pub const OWN: [Role; 3] = [Role::Server, Role::Peer, Role::Administrator];
 
-impl Role {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Server, Self::Peer, Self::Administrator];
-
-    fn file_stem(self) -> &'static str {
-        match self {
-            Self::Server => "server",
-            Self::Peer => "peer",
-            Self::Administrator => "administrator",
-        }
+/// The kind of authority that issues to a role.
+#[must_use]
+pub fn issuer(role: Role) -> Kind {
+    match role {
+        Role::Server | Role::Client | Role::Administrator => Kind::Clients,
+        Role::Peer => Kind::Peers,
     }
 }
 
 /// The certificate's file, its issuer's certificate behind it.
 #[must_use]
 pub fn certificate(dir: &Path, role: Role) -> PathBuf {
-    dir.join(format!("{}.crt", role.file_stem()))
+    dir.join(format!("{}.crt", role.name()))
 }
 
 /// Its key's file.
 #[must_use]
 pub fn key(dir: &Path, role: Role) -> PathBuf {
-    dir.join(format!("{}.key", role.file_stem()))
+    dir.join(format!("{}.key", role.name()))
 }
 
 /// The root that clients check the server with.
@@ -57,6 +47,36 @@ pub fn client_ca(dir: &Path) -> PathBuf {
 #[must_use]
 pub fn peer_ca(dir: &Path) -> PathBuf {
     dir.join("peers.crt")
+}
+
+/// What of the clients' issuer's is revoked, signed by it.
+#[must_use]
+pub fn client_crl(dir: &Path) -> PathBuf {
+    dir.join("clients.crl")
+}
+
+/// What of the members' issuer's is revoked, signed by it.
+#[must_use]
+pub fn peer_crl(dir: &Path) -> PathBuf {
+    dir.join("peers.crl")
+}
+
+/// The key that opens what is sealed to this member.
+#[must_use]
+pub fn member_key(dir: &Path) -> PathBuf {
+    dir.join("member.key")
+}
+
+/// The key that opens the root's; it belongs in a safe place elsewhere.
+#[must_use]
+pub fn recovery_key(dir: &Path) -> PathBuf {
+    dir.join("recovery.key")
+}
+
+/// Its public half.
+#[must_use]
+pub fn recovery_public(dir: &Path) -> PathBuf {
+    dir.join("recovery.pub")
 }
 
 /// The names of a server's certificate: loopback, the host's, what is advertised, what is listened on. Each once, sorted.

@@ -3,13 +3,15 @@
 //! The first start makes, in a directory of its own beside the data (mode 0700, keys 0600, certificates 0644):
 //!
 //! ```text
-//! root.crt      the private root: ten years, path length 1        what clients trust (--cacert)
-//!  ├ clients.crt  issuer: five years, path length 0               what the server trusts clients by
-//!  │   ├ server.crt         7 days   serverAuth                   shown to clients
-//!  │   └ administrator.crt  90 days  clientAuth  CN=root          shown by the administrator
-//!  └ peers.crt    issuer: five years, path length 0               what members trust each other by
-//!      └ peer.crt           7 days   serverAuth, clientAuth       shown between members
+//! root.crt       what clients trust (--cacert)                   recovery.key  opens the root's key: belongs elsewhere
+//! clients.crt    what the server trusts clients by               recovery.pub  to whom it is sealed
+//! peers.crt      what members trust each other by                member.key    opens what is sealed to this member
+//! clients.crl    what is revoked of the one                      server.*      shown to clients
+//! peers.crl      what is revoked of the other                    peer.*        shown between members
+//!                                                                administrator.*   shown by the administrator
 //! ```
+//!
+//! What each certificate says is `certificate::issue`'s; who has which is in the replicated register (`state::pki`).
 //!
 //! Why two issuers below one root, and not one CA: whoever holds any certificate of etcd's one CA is a member of the
 //! cluster if it can reach the peer port. Here a listener's trust anchor is the *issuer*, not the root, so a client's
@@ -19,24 +21,23 @@
 //! Which usages an issuer may pass on is written in it; both members and the client side need serverAuth and clientAuth,
 //! so it is the anchor that tells them apart.
 //!
-//! Where the keys lie: all here. The issuers' keys are needed to renew in process. The root's key is needed only to
-//! make an issuer; [`Authority::root_key`] names it, and it may be taken offline: nothing then misses it for five
-//! years. A copy of the data directory holds none of them.
+//! Where the keys lie: the issuers' in the register, sealed to each member's key and to the recovery key; the root's there
+//! too, sealed to the recovery key alone. Whoever has a copy of this directory has this member's certificates, and cannot
+//! issue any; whoever has a copy of the data directory has neither.
 //!
-//! Invariants: a key is never written over while a certificate for it may be in use elsewhere, except a leaf's, which is
-//! renewed with a new key; every certificate begins an hour early (clocks differ) and ends no later than its issuer;
-//! keys that others can read are refused. Clock and names are given; nothing here looks at them itself.
+//! Clock and names are given; nothing here looks at them itself.
 
 mod authority;
-mod files;
 pub mod foreign;
-mod issue;
+mod founding;
 pub mod made;
+mod registry;
 mod shell;
 
 #[cfg(test)]
 mod tests;
 
-pub use authority::{Authority, Renewed};
-pub use files::Error;
+pub use ::certificate::Error;
+pub use authority::{Authority, Place, Renewed};
+pub use registry::Registry;
 pub use shell::{Client, env_lines};

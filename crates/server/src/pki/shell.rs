@@ -17,7 +17,8 @@ impl Client {
     /// The administrator of an authority.
     #[must_use]
     pub fn administrator(endpoints: &[String], pki_dir: &Path) -> Self {
-        use super::made::{Role, certificate, key, root};
+        use super::made::{certificate, key, root};
+        use state::pki::Role;
         Self {
             endpoints: endpoints.to_vec(),
             ca: Some(root(pki_dir)),

@@ -1,16 +1,17 @@
 //! The authority on a real disk, with handshakes in memory: who gets in, who does not, and what survives an accident.
 
-use super::made::{Role, certificate, client_ca, key, peer_ca, root};
+use super::made::{OWN, certificate, client_ca, client_crl, key, member_key, peer_ca, recovery_key, root};
 use super::*;
 use crate::tls::{self, Clients, Source, Version};
 use env::WallTime;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConnection};
+use state::pki::{CertificateChange, Kind, Register, Role};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -29,24 +30,54 @@ fn names() -> Vec<String> {
     ["localhost", "127.0.0.1", "::1", "host1"].map(str::to_owned).to_vec()
 }
 
-struct Place {
+/// A register in memory, with the state machine's own rules.
+#[derive(Default)]
+pub(crate) struct InMemory(Mutex<Register>);
+
+impl Registry for InMemory {
+    fn look(&self, look: &mut dyn FnMut(&Register)) {
+        look(&self.0.lock().unwrap());
+    }
+
+    fn change(&self, change: CertificateChange) -> Result<(), String> {
+        self.0.lock().unwrap().change(change).map_err(|refusal| refusal.to_string())
+    }
+
+    fn record(&self, change: CertificateChange) {
+        self.change(change).unwrap();
+    }
+}
+
+struct Made {
     _directory: TempDir,
     dir: PathBuf,
+    register: Arc<InMemory>,
 }
 
-fn place() -> Place {
+impl Made {
+    fn try_open(&self, names: &[String], at: WallTime) -> Result<(Authority, Vec<Renewed>), Error> {
+        let place = Place { dir: &self.dir, member: "host1", names, recovery: None };
+        Authority::open(place, self.register.clone(), at)
+    }
+
+    fn open(&self, at: WallTime) -> Authority {
+        self.try_open(&names(), at).unwrap().0
+    }
+
+    fn register(&self) -> Register {
+        self.register.0.lock().unwrap().clone()
+    }
+}
+
+fn place() -> Made {
     let directory = tempfile::tempdir().unwrap();
     let dir = directory.path().join("data-pki");
-    Place { _directory: directory, dir }
+    Made { _directory: directory, dir, register: Arc::default() }
 }
 
-fn open(dir: &Path, at: WallTime) -> Authority {
-    Authority::open(dir, "host1", &names(), at).unwrap().0
-}
-
-fn made_at(at: WallTime) -> Place {
+fn made_at(at: WallTime) -> Made {
     let place = place();
-    open(&place.dir, at);
+    place.open(at);
     place
 }
 
@@ -205,7 +236,7 @@ fn files_have_their_modes() {
         assert_eq!(mode(&path), expected, "{}", path.display());
         count += 1;
     }
-    assert_eq!(count, 12);
+    assert_eq!(count, 14, "root, two issuers, two lists, three pairs, three keys");
 }
 
 /// A later start finds everything and changes nothing; clients keep what they were given.
@@ -215,32 +246,33 @@ fn a_later_start_finds_all() {
     let read = || -> Vec<_> {
         let mut files: Vec<_> =
             fs::read_dir(&place.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        // A start signs the revocation lists anew.
+        files.retain(|path| path.extension().unwrap() != "crl");
         files.sort();
         files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     };
     let before = read();
-    let (_, renewed) = Authority::open(&place.dir, "host1", &names(), days_from_now(4)).unwrap();
+    let (_, renewed) = place.try_open(&names(), days_from_now(3)).unwrap();
     assert_eq!(renewed, []);
     assert_eq!(read(), before);
 }
 
-/// Leaves are renewed after two thirds of their life, each in its time, with a new key, and the old clients get in.
+/// Leaves are renewed after half of their life, each in its time, with a new key, and the old clients get in.
 #[test]
-fn leaves_are_renewed_after_two_thirds() {
+fn leaves_are_renewed_at_half_their_life() {
     let begin = days_from_now(-5);
     let place = place();
-    let authority = open(&place.dir, begin);
+    let authority = place.open(begin);
     let due = authority.next_due().unwrap();
     let days = (due.unix_seconds() - begin.unix_seconds()) / 3600;
-    assert!((110..113).contains(&days), "two thirds of a week and an hour: {days} h");
+    assert!((83..86).contains(&days), "half a week: {days} h");
     let just_before = WallTime::from_unix_nanos(due.unix_nanos() - 1_000_000_000);
-    assert_eq!(authority.renew_if_due(just_before).unwrap(), []);
+    assert_eq!(authority.refresh(just_before).unwrap(), []);
     let old_key = fs::read(key(&place.dir, Role::Server)).unwrap();
-    let renewed: Vec<_> =
-        authority.renew_if_due(now()).unwrap().into_iter().map(|renewed| renewed.role).collect();
+    let renewed: Vec<_> = authority.refresh(now()).unwrap().into_iter().map(|renewed| renewed.role).collect();
     assert_eq!(renewed, [Role::Server, Role::Peer]);
     assert_ne!(fs::read(key(&place.dir, Role::Server)).unwrap(), old_key);
-    assert!(authority.next_due().unwrap() > days_from_now(4));
+    assert!(authority.next_due().unwrap() > days_from_now(3));
     let listener = server(&place.dir, Role::Server, client_ca(&place.dir));
     let client = client(&place.dir, &root(&place.dir), Some(Role::Administrator));
     assert_eq!(handshake(&listener, client, "localhost"), Ok(()));
@@ -257,11 +289,11 @@ fn ended_certificates_are_replaced_and_refused() {
     assert!(ended.contains("expired"), "{ended}");
     let problems = foreign::check(&server(dir, Role::Server, client_ca(dir)), now());
     assert!(problems[0].what.contains("has ended on 20"), "{problems:?}");
-    let (_, renewed) = Authority::open(dir, "host1", &names(), now()).unwrap();
+    let (_, renewed) = place.try_open(&names(), now()).unwrap();
     assert_eq!(renewed.len(), 3);
     let listener = server(dir, Role::Server, client_ca(dir));
     assert_eq!(handshake(&listener, client(dir, &root(dir), Some(Role::Administrator)), "localhost"), Ok(()));
-    let error = Authority::open(dir, "host1", &names(), days_from_now(5 * 366)).unwrap_err();
+    let error = place.try_open(&names(), days_from_now(5 * 366)).map(drop).unwrap_err();
     assert!(matches!(error, Error::Ended { .. }), "{error}");
 }
 
@@ -272,27 +304,27 @@ fn new_names_and_interrupted_renewals_are_put_right() {
     let dir = &place.dir;
     let mut more = names();
     more.push("db.example".to_owned());
-    let (authority, renewed) = Authority::open(dir, "host1", &more, now()).unwrap();
+    let (authority, renewed) = place.try_open(&more, now()).unwrap();
     assert_eq!(renewed.iter().map(|renewed| renewed.role).collect::<Vec<_>>(), [Role::Server, Role::Peer]);
     let listener = server(dir, Role::Server, client_ca(dir));
     let admin = || client(dir, &root(dir), Some(Role::Administrator));
     assert_eq!(handshake(&listener, admin(), "db.example"), Ok(()));
     fs::copy(key(dir, Role::Peer), key(dir, Role::Server)).unwrap();
-    let renewed = authority.renew_if_due(now()).unwrap();
+    let renewed = authority.refresh(now()).unwrap();
     assert_eq!(renewed.iter().map(|renewed| renewed.role).collect::<Vec<_>>(), [Role::Server]);
     assert_eq!(handshake(&listener, admin(), "localhost"), Ok(()));
 }
 
-/// A first start that was killed anywhere goes on where it stopped: whatever file was the last one written.
+/// A first start that was killed anywhere goes on where it stopped, whatever file was the last one written; so does a start
+/// whose copies were lost: the register has them.
 #[test]
 fn an_interrupted_first_start_goes_on() {
     let order = [
-        "root.key",
         "root.crt",
-        "clients.key",
         "clients.crt",
-        "peers.key",
         "peers.crt",
+        "clients.crl",
+        "peers.crl",
         "server.key",
         "server.crt",
         "peer.key",
@@ -306,7 +338,7 @@ fn an_interrupted_first_start_goes_on() {
             fs::remove_file(place.dir.join(name)).unwrap();
         }
         fs::write(place.dir.join("server.crt.new"), "half").unwrap();
-        let authority = open(&place.dir, now());
+        let authority = place.open(now());
         let dir = authority.dir();
         let client = client(dir, &root(dir), Some(Role::Administrator));
         assert_eq!(
@@ -315,45 +347,157 @@ fn an_interrupted_first_start_goes_on() {
             "{kept}"
         );
     }
+    let before = place();
+    fs::create_dir(&before.dir).unwrap();
+    chmod(&before.dir, 0o700);
+    let interrupted = made_at(now());
+    for name in ["member.key", "recovery.key"] {
+        fs::copy(interrupted.dir.join(name), before.dir.join(name)).unwrap();
+    }
+    before.open(now());
+    let kept = fs::read(recovery_key(&before.dir)).unwrap();
+    assert_eq!(kept, fs::read(recovery_key(&interrupted.dir)).unwrap(), "the keys of the first try are used");
 }
 
-/// The root's key may be taken offline: starts and renewals go on without it, and only a lost issuer asks for it.
+/// The root's key is written nowhere but sealed to the recovery key, and the issuers' nowhere in clear: neither the directory
+/// nor the register gives a thief an authority.
 #[test]
-fn the_root_key_may_be_offline() {
-    let place = made_at(days_from_now(-6));
-    let authority = open(&place.dir, days_from_now(-6));
-    fs::remove_file(authority.root_key()).unwrap();
-    assert_eq!(authority.renew_if_due(now()).unwrap().len(), 2);
-    open(&place.dir, now());
-    fs::remove_file(peer_ca(&place.dir)).unwrap();
-    let error = Authority::open(&place.dir, "host1", &names(), now()).unwrap_err();
-    assert!(error.to_string().contains("root.key, which makes it, is not there"), "{error}");
-    fs::remove_file(root(&place.dir)).unwrap();
-    let error = Authority::open(&place.dir, "host1", &names(), now()).unwrap_err();
-    assert!(matches!(error, Error::Missing { .. }), "a new root would lock every client out: {error}");
+fn no_authoritys_key_lies_open() {
+    let place = made_at(now());
+    let register = place.register();
+    let recovery = ::certificate::HolderKey::from_pem(&fs::read_to_string(recovery_key(&place.dir)).unwrap());
+    let recovery = recovery.unwrap();
+    let member = ::certificate::HolderKey::from_pem(&fs::read_to_string(member_key(&place.dir)).unwrap());
+    let member = member.unwrap();
+    let root = register.current(Kind::Root).unwrap();
+    let opened = recovery.open(&root.id, &root.keys).unwrap();
+    assert!(member.open(&root.id, &root.keys).is_err(), "no member opens the root's key");
+    let clients = register.current(Kind::Clients).unwrap();
+    let issuer = member.open(&clients.id, &clients.keys).unwrap();
+    assert_eq!(*recovery.open(&clients.id, &clients.keys).unwrap(), *issuer);
+    let needles = [opened, issuer].map(|key| {
+        // The private number, as it stands in PKCS #8.
+        let at = key.windows(2).position(|pair| pair == [0x04, 0x20]).unwrap() + 2;
+        (
+            key[at..at + 32].to_vec(),
+            ::certificate::pem::text("X", &key[at..at + 32]).lines().nth(1).unwrap().to_owned(),
+        )
+    });
+    for entry in fs::read_dir(&place.dir).unwrap() {
+        let path = entry.unwrap().path();
+        let bytes = fs::read(&path).unwrap();
+        for (raw, text) in &needles {
+            let there = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+            assert!(!there(raw) && !there(&text.as_bytes()[..20]), "{}", path.display());
+        }
+    }
+    let name = |path: PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let all: Vec<_> = fs::read_dir(&place.dir).unwrap().map(|entry| name(entry.unwrap().path())).collect();
+    assert!(
+        !all.iter().any(|name| ["root.key", "clients.key", "peers.key"].contains(&name.as_str())),
+        "{all:?}"
+    );
 }
 
-/// Issuers are renewed while they are good, under the same key: what they issued stays good, and clients notice nothing.
+/// Who keeps the recovery key elsewhere gives its public half, and none is made here.
 #[test]
-fn issuers_are_renewed_under_the_same_key() {
-    let four_years = -4 * 365;
-    let place = made_at(days_from_now(four_years));
+fn the_recovery_key_may_be_brought() {
+    let place = place();
+    let key = ::certificate::HolderKey::generate().unwrap();
+    let recovery = Some(key.holder("recovery", true));
+    let at = Place { dir: &place.dir, member: "host1", names: &names(), recovery };
+    Authority::open(at, place.register.clone(), now()).unwrap();
+    assert!(!recovery_key(&place.dir).exists());
+    let register = place.register();
+    let root = register.current(Kind::Root).unwrap();
+    assert!(key.open(&root.id, &root.keys).is_ok() && root.keys.len() == 1);
+}
+
+/// A member whose key was lost says so and names the way out; a directory of another authority is never written over, since
+/// every client would be locked out.
+#[test]
+fn lost_keys_and_other_authorities_are_told() {
+    let place = made_at(now());
+    fs::remove_file(member_key(&place.dir)).unwrap();
+    let error = place.try_open(&names(), now()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Sealed { .. }) && error.hint().contains("pki recover"), "{error}");
+    let elsewhere = made_at(now());
+    let before = fs::read(root(&elsewhere.dir)).unwrap();
+    let emptied = Made { register: Arc::default(), ..elsewhere };
+    let error = emptied.try_open(&names(), now()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Stranded { .. }) && error.hint().contains("root.crt"), "{error}");
+    assert_eq!(fs::read(root(&emptied.dir)).unwrap(), before);
+}
+
+/// An authority whose keys lay in the directory as they are, as the first version left it, is taken over: its clients go on,
+/// and the open keys are gone.
+#[test]
+fn an_authority_with_open_keys_is_taken_over() {
+    use ::certificate::{KeyPair, files, issuer, pem, root as new_root};
+    let place = place();
+    files::directory(&place.dir).unwrap();
+    let signer = new_root(now()).unwrap();
+    let again = ::certificate::Authority {
+        kind: Kind::Root,
+        certificate: signer.certificate.clone(),
+        key: KeyPair::from_der(&signer.key.to_der()).unwrap(),
+    };
+    let by = again.signer().unwrap();
+    let both = [issuer(Kind::Clients, &by, now()).unwrap(), issuer(Kind::Peers, &by, now()).unwrap()];
+    for (made, name) in [&signer, &both[0], &both[1]].into_iter().zip(["root", "clients", "peers"]) {
+        let path = place.dir.join(name);
+        files::write(&path.with_extension("key"), &made.key.to_pem(), 0o600).unwrap();
+        files::write(&path.with_extension("crt"), &pem::certificates([&made.certificate[..]]), 0o644)
+            .unwrap();
+    }
+    let before = fs::read(client_ca(&place.dir)).unwrap();
+    place.open(now());
+    assert_eq!(fs::read(client_ca(&place.dir)).unwrap(), before);
+    for name in ["root.key", "clients.key", "peers.key"] {
+        assert!(!place.dir.join(name).exists(), "{name}");
+    }
     let dir = &place.dir;
-    let (old_key, old) = (fs::read(dir.join("clients.key")).unwrap(), fs::read(client_ca(dir)).unwrap());
-    let offline = dir.join("offline.key");
-    fs::rename(dir.join("root.key"), &offline).unwrap();
-    let authority = open(dir, now());
-    assert_eq!(fs::read(client_ca(dir)).unwrap(), old, "without the root's key it stays");
-    assert_eq!(authority.notes(now()).unwrap().len(), 2, "and a note says so");
-    let listener = server(dir, Role::Server, client_ca(dir));
-    fs::rename(&offline, dir.join("root.key")).unwrap();
     let administrator = client(dir, &root(dir), Some(Role::Administrator));
-    fs::remove_file(certificate(dir, Role::Server)).unwrap();
-    let authority = open(dir, now());
-    assert_eq!(authority.notes(now()).unwrap(), []);
-    assert_ne!(fs::read(client_ca(dir)).unwrap(), old);
-    assert_eq!(fs::read(dir.join("clients.key")).unwrap(), old_key);
-    assert_eq!(handshake(&listener, administrator, "localhost"), Ok(()), "issued before, good after");
+    assert_eq!(handshake(&server(dir, Role::Server, client_ca(dir)), administrator, "localhost"), Ok(()));
+}
+
+/// What is revoked stands in the list beside the issuer at the next look, and the handshake refuses it; the member's own
+/// certificate is made anew when it is revoked.
+#[test]
+fn what_is_revoked_is_listed_and_refused() {
+    let place = made_at(now());
+    let authority = place.open(now());
+    let dir = &place.dir;
+    let listener = || tls::Settings {
+        crl: Some(Source::File(client_crl(dir))),
+        ..server(dir, Role::Server, client_ca(dir))
+    };
+    let administrator = || client(dir, &root(dir), Some(Role::Administrator));
+    assert_eq!(handshake(&listener(), administrator(), "localhost"), Ok(()));
+    let old = administrator();
+    let register = place.register();
+    let serial_of = |role| register.issued().find(|issued| issued.role == role).unwrap().serial.clone();
+    let revoke = |serial| CertificateChange::Revoke { serial, now: now().unix_seconds() };
+    place.register.change(revoke(serial_of(Role::Administrator))).unwrap();
+    let renewed: Vec<_> = authority.refresh(now()).unwrap().into_iter().map(|renewed| renewed.role).collect();
+    assert_eq!(renewed, [Role::Administrator]);
+    let error = refusal(&listener(), old, "localhost");
+    assert!(error.to_lowercase().contains("revoked"), "{error}");
+    assert_eq!(handshake(&listener(), administrator(), "localhost"), Ok(()), "the new one is good");
+}
+
+/// The register knows every certificate that was made: whoever holds one can be found and revoked.
+#[test]
+fn every_certificate_is_in_the_register() {
+    let place = made_at(now());
+    let register = place.register();
+    for role in OWN {
+        let on_disk = fs::read_to_string(certificate(&place.dir, role)).unwrap();
+        let der = ::certificate::pem::read_certificates(&on_disk).unwrap();
+        let about = ::certificate::About::of(&der[0]).unwrap();
+        let issued = register.certificate(&about.serial).unwrap();
+        assert_eq!((issued.role, issued.by.as_str()), (role, "member host1"));
+    }
 }
 
 /// Loose modes, damage and mixed-up files are refused with the file's name and the way out.
@@ -361,11 +505,11 @@ fn issuers_are_renewed_under_the_same_key() {
 fn bad_files_are_named_with_the_way_out() {
     type Case = (&'static str, fn(&Path), &'static str, &'static str);
     let spoil: [Case; 7] = [
-        ("root.key", |path| chmod(path, 0o640), "mode 0640", "chmod 600"),
+        ("member.key", |path| chmod(path, 0o640), "mode 0640", "chmod 600"),
         ("server.key", |path| chmod(path, 0o604), "mode 0604", "chmod 600"),
         (".", |path| chmod(path, 0o755), "mode 0755", "chmod 700"),
         ("server.crt", |path| fs::write(path, "nonsense").unwrap(), "it is not PEM", "remove it"),
-        ("clients.crt", |path| fs::write(path, "").unwrap(), "it is empty", "from a copy"),
+        ("server.crt", |path| fs::write(path, "").unwrap(), "it is empty", "remove it"),
         (
             "server.key",
             |path| fs::write(path, "-----BEGIN ENCRYPTED PRIVATE KEY-----\n").unwrap(),
@@ -373,23 +517,23 @@ fn bad_files_are_named_with_the_way_out() {
             "remove it",
         ),
         (
-            "clients.key",
+            "member.key",
             |path| {
-                fs::copy(path.with_file_name("peers.key"), path).unwrap();
+                fs::copy(path.with_file_name("peer.key"), path).unwrap();
             },
-            "does not belong to",
+            "no key of X25519",
             "from a copy",
         ),
     ];
     for (name, spoil, what, hint) in spoil {
         let place = made_at(now());
         spoil(&place.dir.join(name));
-        let error = Authority::open(&place.dir, "host1", &names(), now()).unwrap_err();
+        let error = place.try_open(&names(), now()).map(drop).unwrap_err();
         assert!(error.to_string().contains(what), "{name}: {error}");
         assert!(error.hint().contains(hint), "{name}: {}", error.hint());
     }
     let place = place();
-    let bad_name = Authority::open(&place.dir, "host1", &["höst".to_owned()], now()).unwrap_err();
+    let bad_name = place.try_open(&["höst".to_owned()], now()).map(drop).unwrap_err();
     assert!(matches!(bad_name, Error::Name { .. }), "{bad_name}");
 }
 

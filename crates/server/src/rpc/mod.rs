@@ -25,6 +25,7 @@ mod list;
 mod lock;
 mod login;
 mod maintenance;
+mod pki;
 mod range_stream;
 mod recipe;
 pub mod requests;
@@ -41,6 +42,7 @@ mod tests;
 use crate::gate::Gate;
 use crate::login::{Passwords, Throttle, Tokens};
 use crate::metrics::Metrics;
+use crate::pki::Authority;
 use crate::rates::Rates;
 use around::Around;
 use env::{Clock, Random};
@@ -78,6 +80,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// Where it is counted what the services do.
     pub metrics: Arc<Metrics>,
+    /// Issues certificates, where the cluster has an authority of its own.
+    pub authority: Option<Arc<Authority>>,
 }
 
 /// Sizes and times of requests.
@@ -212,6 +216,7 @@ pub fn routes(context: Context) -> Routes {
     use pb::watch_server::WatchServer;
     use proto::grpc_health_v1::health_server::HealthServer;
     use proto::strongroom::v1::access_server::AccessServer;
+    use proto::strongroom::v1::pki_server::PkiServer;
     use proto::v3electionpb::election_server::ElectionServer;
     use proto::v3lockpb::lock_server::LockServer;
 
@@ -249,6 +254,7 @@ pub fn routes(context: Context) -> Routes {
         LockServer(lock::Lock(services.clone())),
         ElectionServer(election::Election(services.clone())),
         AccessServer(access::Access(services.clone())),
+        PkiServer(pki::Pki(services.clone())),
         HealthServer(health::Health),
     );
     let strangers = tower::service_fn(|request: http::Request<_>| async move {

@@ -88,6 +88,8 @@ pub enum Act {
     Downgrade,
     /// Changing users, roles, and whether access control is on.
     AccessControl,
+    /// Having certificates issued or revoked, and replacing who issues them.
+    Certificates,
 }
 
 impl Demanding for Act {
@@ -100,7 +102,7 @@ impl Demanding for Act {
             Self::Snapshot => Demand::Ability(Ability::Snapshot),
             Self::LeaderTransfer => Demand::Ability(Ability::MoveLeader),
             Self::Downgrade => Demand::Ability(Ability::Downgrade),
-            Self::AccessControl => Demand::Administrator,
+            Self::AccessControl | Self::Certificates => Demand::Administrator,
         }
     }
 }

@@ -196,6 +196,20 @@ impl From<Refusal> for Failure {
             Refusal::IdentityRuleNotFound => {
                 Self::Other(Code::NotFound, Cow::Borrowed("strongroom: no identity rule of this name"))
             }
+            refusal @ (Refusal::CertificateNotFound
+            | Refusal::AuthorityNotFound
+            | Refusal::KeyHolderNotFound) => Self::Other(
+                Code::NotFound,
+                Cow::Owned(format!("strongroom: {refusal}; hint: strongroom pki list")),
+            ),
+            Refusal::EnrolmentTokenInvalid => {
+                let text = "strongroom: the enrolment token is unknown, was used, has ended or is for other roles; hint: an administrator makes another with strongroom pki token";
+                Self::Other(Code::PermissionDenied, Cow::Borrowed(text))
+            }
+            Refusal::RegisterFull => {
+                let text = "strongroom: the register of certificates is full; hint: revoke nothing for it, ended ones leave by themselves; take tokens back with strongroom pki token remove";
+                Self::Other(Code::ResourceExhausted, Cow::Borrowed(text))
+            }
             Refusal::AccessControlOff => Self::AuthNotEnabled,
             Refusal::AuthenticationFailed => Self::AuthFailed,
             other => Self::Other(Code::Unknown, Cow::Owned(format!("strongroom: {other}"))),

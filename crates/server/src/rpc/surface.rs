@@ -98,6 +98,16 @@ methods! {
     "/strongroom.v1.Access/SetRole" Administrator Unary;
     "/strongroom.v1.Access/Show" Administrator Unary;
     "/strongroom.v1.Access/WhoAmI" Somebody Unary;
+    "/strongroom.v1.Pki/AddToken" Administrator Unary;
+    "/strongroom.v1.Pki/Enroll" Anybody Unary;
+    "/strongroom.v1.Pki/Issue" Administrator Unary;
+    "/strongroom.v1.Pki/List" Administrator Unary;
+    "/strongroom.v1.Pki/RemoveAuthority" Administrator Unary;
+    "/strongroom.v1.Pki/RemoveToken" Administrator Unary;
+    "/strongroom.v1.Pki/Renew" Anybody Unary;
+    "/strongroom.v1.Pki/Revoke" Administrator Unary;
+    "/strongroom.v1.Pki/Roots" Anybody Unary;
+    "/strongroom.v1.Pki/SetAuthorities" Administrator Unary;
     "/v3electionpb.Election/Campaign" Somebody Waiting;
     "/v3electionpb.Election/Leader" Somebody Unary;
     "/v3electionpb.Election/Observe" Somebody Stream;
@@ -146,7 +156,8 @@ mod tests {
         }
     }
 
-    /// The anonymous surface is exactly etcd's: the state of authentication, logging in, and health.
+    /// The anonymous surface is exactly etcd's (the state of authentication, logging in, health), the roots, which are public,
+    /// and the two ways to a certificate that check their own proof: a token's secret, the certificate that is shown.
     #[test]
     fn the_anonymous_surface_is_small() {
         let open: Vec<_> = METHODS
@@ -162,6 +173,9 @@ mod tests {
                 "/grpc.health.v1.Health/Check",
                 "/grpc.health.v1.Health/List",
                 "/grpc.health.v1.Health/Watch",
+                "/strongroom.v1.Pki/Enroll",
+                "/strongroom.v1.Pki/Renew",
+                "/strongroom.v1.Pki/Roots",
             ]
         );
     }

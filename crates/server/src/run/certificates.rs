@@ -5,30 +5,77 @@
 //! cannot be repaired from outside. Contents of files are in no message.
 
 use super::Failure;
-use crate::config::Problem;
+use crate::config::{self, Config, Problem, Security, Serves};
+use crate::listen;
 use crate::pki::foreign;
 use crate::tls::{self, Reloading, Source};
 use env::WallTime;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The files of all listeners; what is said of a file is said once.
 #[derive(Debug)]
 pub(super) struct Certificates {
     now: WallTime,
+    /// What was read, by its settings: listeners of the same files share them.
+    read: Vec<(tls::Settings, Arc<Reloading>)>,
     said: Vec<Problem>,
     loose: Vec<String>,
 }
 
 impl Certificates {
     pub(super) fn new(now: WallTime) -> Self {
-        Self { now, said: Vec::new(), loose: Vec::new() }
+        Self { now, read: Vec::new(), said: Vec::new(), loose: Vec::new() }
     }
 
-    /// Reads the files of a listener.
+    /// Reads those files that somebody brought, before anything is made: a mistake in them leaves nothing behind.
+    ///
+    /// # Errors
+    /// Nothing can be served with them.
+    pub(super) fn read_brought(&mut self, config: &Config) -> Result<(), Failure> {
+        for listener in served(config) {
+            if let Security::Tls(settings) | Security::ClearOrTls(settings) = &listener.security
+                && !is_made(settings, &config.pki.dir)
+            {
+                self.read(settings)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The listeners of clients and probes, with their certificates read.
+    ///
+    /// # Errors
+    /// Nothing can be served with them.
+    pub(super) fn listeners(&mut self, config: &Config) -> Result<Vec<listen::Listener>, Failure> {
+        for listener in config.listeners.iter().filter(|listener| listener.serves == Serves::Peers) {
+            tracing::info!(
+                address = listener.url,
+                "not listening for peers: this version runs clusters of one member"
+            );
+        }
+        let mut listeners = Vec::new();
+        for listener in served(config) {
+            let Serves::Clients(serves) = listener.serves else { continue };
+            let security = match &listener.security {
+                Security::Clear => listen::Security::Clear,
+                Security::DangerouslyClear => listen::Security::DangerouslyClearAnywhere,
+                Security::Tls(settings) => listen::Security::Tls(self.read(settings)?),
+                Security::ClearOrTls(settings) => listen::Security::ClearOrTls(self.read(settings)?),
+            };
+            listeners.push(listen::Listener { address: listener.address.clone(), serves, security });
+        }
+        Ok(listeners)
+    }
+
+    /// Reads the files of a listener, once.
     ///
     /// # Errors
     /// Nothing can be served with them.
     pub(super) fn read(&mut self, settings: &tls::Settings) -> Result<Arc<Reloading>, Failure> {
+        if let Some((_, read)) = self.read.iter().find(|(known, _)| known == settings) {
+            return Ok(read.clone());
+        }
         self.warn_of_loose_key(&settings.key);
         let mut problems = foreign::check(settings, self.now);
         match Reloading::open(settings.clone()) {
@@ -42,7 +89,9 @@ impl Certificates {
                     );
                 }
                 self.said.append(&mut problems);
-                Ok(Arc::new(loaded))
+                let loaded = Arc::new(loaded);
+                self.read.push((settings.clone(), loaded.clone()));
+                Ok(loaded)
             }
             Err(error) => {
                 let Some(last) = problems.pop() else { return Err(error.into()) };
@@ -65,6 +114,21 @@ impl Certificates {
         tracing::warn!(key, mode, hint, "every user of this machine can read the server's private key");
         self.loose.push(key);
     }
+}
+
+/// The addresses of all of them.
+pub(super) fn addresses(config: &Config) -> Vec<listen::Address> {
+    served(config).map(|listener| listener.address.clone()).collect()
+}
+
+fn served(config: &Config) -> impl Iterator<Item = &config::Listener> {
+    config.listeners.iter().filter(|listener| listener.serves != Serves::Peers)
+}
+
+/// Whether a file of these is the authority's to make.
+fn is_made(settings: &tls::Settings, dir: &Path) -> bool {
+    let made = |source: &Source| matches!(source, Source::File(path) if path.starts_with(dir));
+    made(&settings.certificate) || settings.client_ca.as_ref().is_some_and(made)
 }
 
 #[cfg(test)]

@@ -5,15 +5,9 @@
 
 use super::Failure;
 use crate::config::{Listener, Security};
-use crate::gate::Gate;
 use node::Member;
 use state::auth::{AccessChange, PasswordHash, ROOT};
 use state::{Command, Refusal};
-use std::sync::mpsc;
-use std::time::Duration;
-
-/// Longer than any disk that works takes for an entry.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes the first user and turns access control on, as far as that has not been done.
 ///
@@ -54,15 +48,9 @@ pub(super) fn warn_of_a_locked_door(member: &Member, listeners: &[Listener]) {
 }
 
 fn carry_out(member: &Member, change: AccessChange) -> Result<(), Failure> {
-    let gate = Gate::of_the_member();
-    let failed = |why: &dyn std::fmt::Display| Failure::FirstUser(why.to_string());
-    let command = gate.admit(&gate.member(), Command::Access(change)).map_err(|denied| failed(&denied))?;
-    let (done, answer) = mpsc::sync_channel(1);
-    member.propose(command, Box::new(move |proposed| drop(done.send(proposed))));
-    let proposed = answer.recv_timeout(PATIENCE).map_err(|_| failed(&"the entry took too long"))?;
-    match proposed.map_err(|refused| failed(&refused))?.applied.result {
+    match super::own_acts::carry_out(member, Command::Access(change)).map_err(Failure::FirstUser)? {
         // Somebody was faster.
-        Ok(_) | Err(Refusal::UserExists) => Ok(()),
-        Err(refusal) => Err(failed(&refusal)),
+        Ok(()) | Err(Refusal::UserExists) => Ok(()),
+        Err(refusal) => Err(Failure::FirstUser(refusal.to_string())),
     }
 }

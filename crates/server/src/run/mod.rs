@@ -6,10 +6,12 @@
 //! Invariant: [`Started`] exists only for a member that serves; dropping it without [`Started::until_stopped`] stops
 //! nothing, the process's end does.
 
+mod authority;
 mod auto_compaction;
 mod certificates;
 mod data;
 pub(crate) mod first_user;
+mod own_acts;
 mod room;
 mod scrub;
 
@@ -20,15 +22,17 @@ use crate::http::{self, OfMember, Router};
 use crate::log::{self, Secured};
 use crate::login::{Jwt, Passwords, Tokens};
 use crate::metrics::{self, Detail, Metrics};
-use crate::pki::{self, Authority, Renewed};
+use crate::pki;
 use crate::rpc::{self, Limits, Versions};
 use crate::tls::Exchange;
 use crate::{config, listen};
 use audit::Recorder;
+use authority::Keeper;
 use certificates::Certificates;
-use env::{Clock, Env};
+use env::Env;
 use listen::{Edge, Running};
 use node::Member;
+use own_acts::{carry_out, propose};
 use scrub::Scrub;
 use state::auth::Base;
 use std::path::PathBuf;
@@ -150,7 +154,7 @@ pub struct Started {
     member: Member,
     running: Running,
     failures: mpsc::UnboundedReceiver<String>,
-    renewal: Renewal,
+    keeper: Keeper,
     signals: Signals,
     scrub: Scrub,
     /// About the start.
@@ -163,8 +167,9 @@ pub struct Started {
 /// Whatever keeps it from serving; nothing is left half done that the next start would trip over.
 pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     config.notes.iter().for_each(tell);
-    let authority = authority(config, env)?;
-    let bound = listen::bind(listeners(config, env)?)?;
+    let mut certificates = Certificates::new(env.clock.wall());
+    certificates.read_brought(config)?;
+    let reserved = listen::reserve(&certificates::addresses(config))?;
     let data = data::open_or_create(config, env)?;
     tell_about(&data);
     let (failed, failures) = mpsc::unbounded_channel();
@@ -181,7 +186,9 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         first_user::make(&member)?;
         first_user::warn_of_a_locked_door(&member, &config.listeners);
     }
-    let edge = edge(config, env, &member, base)?;
+    let keeper = Keeper::start(config, env, &member)?;
+    let bound = reserved.with(certificates.listeners(config)?)?;
+    let edge = edge(config, env, &member, base, keeper.authority())?;
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
     room::start(config.limits.quota_bytes.unwrap_or(u64::MAX), member.clone(), env.clone());
     let addresses = bound.addresses();
@@ -202,20 +209,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
         client_urls: config.advertised.client_urls.clone(),
         access_control: base == Base::Closed,
     };
-    let renewal = Renewal { authority, clock: env.clock.clone() };
-    Ok(Started { member, running, failures, renewal, signals, scrub, facts })
-}
-
-/// The member's own certificate authority, where a listener uses its certificates; what is due is renewed.
-fn authority(config: &Config, env: &Env) -> Result<Option<Authority>, Failure> {
-    if !config.pki.needed {
-        return Ok(None);
-    }
-    let (authority, renewed) =
-        Authority::open(&config.pki.dir, &config.name, &config.pki.names, env.clock.wall())?;
-    renewed.iter().for_each(tell_renewed);
-    authority.notes(env.clock.wall())?.iter().for_each(tell);
-    Ok(Some(authority))
+    Ok(Started { member, running, failures, keeper, signals, scrub, facts })
 }
 
 impl Started {
@@ -231,7 +225,8 @@ impl Started {
                     _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return None }
                     _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return None }
                     _ = hangup.recv() => reload(&self.running),
-                    () = tokio::time::sleep(RENEWAL_INTERVAL) => self.renewal.renew(&self.running),
+                    () = self.keeper.changed() => self.keeper.refresh(&self.running),
+                    () = tokio::time::sleep(RENEWAL_INTERVAL) => self.keeper.refresh(&self.running),
                     failure = self.failures.recv() => return failure,
                 }
             }
@@ -264,32 +259,6 @@ impl Signals {
     }
 }
 
-/// Keeps the made certificates from ending.
-struct Renewal {
-    authority: Option<Authority>,
-    clock: Arc<dyn Clock>,
-}
-
-impl Renewal {
-    /// Makes anew what is due, and serves with it from the next connection on.
-    fn renew(&self, running: &Running) {
-        let Some(authority) = &self.authority else { return };
-        match authority.renew_if_due(self.clock.wall()) {
-            Ok(renewed) if renewed.is_empty() => {}
-            Ok(renewed) => {
-                renewed.iter().for_each(tell_renewed);
-                reload(running);
-            }
-            Err(error) => tracing::error!(%error, hint = error.hint(), "cannot renew a certificate"),
-        }
-    }
-}
-
-fn tell_renewed(renewed: &Renewed) {
-    let (certificate, not_after) = (renewed.path.display(), renewed.ends());
-    tracing::info!(%certificate, not_after, "made a certificate");
-}
-
 fn reload(running: &Running) {
     for reload in running.reload() {
         match reload.result {
@@ -300,29 +269,6 @@ fn reload(running: &Running) {
             }
         }
     }
-}
-
-/// The listeners of clients and probes, with their certificates read.
-fn listeners(config: &Config, env: &Env) -> Result<Vec<listen::Listener>, Failure> {
-    let mut listeners = Vec::new();
-    let mut certificates = Certificates::new(env.clock.wall());
-    for listener in &config.listeners {
-        let Serves::Clients(serves) = listener.serves else {
-            tracing::info!(
-                address = listener.url,
-                "not listening for peers: this version runs clusters of one member"
-            );
-            continue;
-        };
-        let security = match &listener.security {
-            Security::Clear => listen::Security::Clear,
-            Security::DangerouslyClear => listen::Security::DangerouslyClearAnywhere,
-            Security::Tls(settings) => listen::Security::Tls(certificates.read(settings)?),
-            Security::ClearOrTls(settings) => listen::Security::ClearOrTls(certificates.read(settings)?),
-        };
-        listeners.push(listen::Listener { address: listener.address.clone(), serves, security });
-    }
-    Ok(listeners)
 }
 
 fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node::Settings {
@@ -354,7 +300,13 @@ fn node_settings(config: &Config, peer_urls: Vec<String>, mark: PathBuf) -> node
 }
 
 /// Everything that answers requests.
-fn edge(config: &Config, env: &Env, member: &Member, base: Base) -> Result<Edge, Failure> {
+fn edge(
+    config: &Config,
+    env: &Env,
+    member: &Member,
+    base: Base,
+    authority: Option<Arc<pki::Authority>>,
+) -> Result<Edge, Failure> {
     let ticks = u32::try_from(config.timing.election_ticks).unwrap_or(u32::MAX);
     let quota_bytes = config.limits.quota_bytes.unwrap_or(u64::MAX);
     let limits = Limits {
@@ -389,6 +341,7 @@ fn edge(config: &Config, env: &Env, member: &Member, base: Base) -> Result<Edge,
         random: env.random.clone(),
         clock: env.clock.clone(),
         metrics: metrics.clone(),
+        authority,
     });
     member.counts().set_slow_apply(config.slow.apply);
     let features = config::etcd::gates::states(&config.features);

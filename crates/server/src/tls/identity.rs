@@ -3,19 +3,19 @@
 //! Called only with certificates whose chain has been verified. A certificate with more than one common name has none:
 //! which of them an issuer meant to vouch for cannot be told.
 
+use certificate::ADMINISTRATOR_URI;
 use rustls::pki_types::CertificateDer;
 use state::auth::{CertificateNames, Evidence};
 use std::sync::Arc;
 use types::limits::CERTIFICATE_NAMES_MAX;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// What our own authority writes into the certificate of an administrator, as a URI among its names. A common name would
-/// not do: any authority that may be trusted for clients can issue one that reads `root`.
-pub(crate) const ADMINISTRATOR_URI: &str = "urn:strongroom:role:administrator";
-
 /// The evidence that a verified certificate gives; `names_administrators` if the authority behind it is our own.
 pub(super) fn evidence(leaf: &CertificateDer<'_>, names_administrators: bool) -> Evidence {
-    let names = names(leaf).unwrap_or_default();
+    let mut names = names(leaf).unwrap_or_default();
+    if names_administrators {
+        names.serial = certificate::About::of(leaf).ok().map(|about| about.serial);
+    }
     Evidence::Certificate {
         common_name: Arc::from(common_name(leaf).unwrap_or_default()),
         is_administrator: names_administrators && names.uri.as_deref() == Some(ADMINISTRATOR_URI),
@@ -40,6 +40,7 @@ fn names(der: &CertificateDer<'_>) -> Option<CertificateNames> {
     let organizations =
         certificate.subject().iter_organization().map(|each| each.as_str().unwrap_or_default());
     Some(CertificateNames {
+        serial: None,
         uri: only(uris).map(str::to_owned),
         dns: dns.take(CERTIFICATE_NAMES_MAX).collect(),
         organization: only(organizations).filter(|name| !name.is_empty()).map(str::to_owned),

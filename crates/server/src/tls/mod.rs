@@ -18,7 +18,6 @@ mod suites;
 mod verify;
 
 pub use explain::{Explanation, Facts, Failure};
-pub(crate) use identity::ADMINISTRATOR_URI;
 pub use load::{Error, Loaded, load};
 pub use reload::{Exchange, Reloading};
 

@@ -40,6 +40,7 @@ impl Accesses {
             | Command::LeaseCheckpoint(_)
             | Command::Alarm(_)
             | Command::Access(_)
+            | Command::Certificates(_)
             | Command::Authenticate(_)
             | Command::ClusterVersionSet(_)
             | Command::MemberAttributesSet(_)

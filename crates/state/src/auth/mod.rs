@@ -197,6 +197,7 @@ impl Demanding for Command {
             Self::Alarm(_) => Demand::Ability(Ability::Alarm),
             Self::LeaseCheckpoint(_)
             | Self::Access(_)
+            | Self::Certificates(_)
             | Self::ClusterVersionSet(_)
             | Self::MemberAttributesSet(_)
             | Self::Nothing => Demand::Administrator,

@@ -212,6 +212,8 @@ pub struct IdentityRule {
 /// What a certificate says of its holder beside the common name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateNames {
+    /// Its serial number, lower-case hexadecimal, where the cluster's own authority issued it.
+    pub serial: Option<String>,
     /// The only URI; none where there are several.
     pub uri: Option<String>,
     /// The DNS names.

@@ -225,6 +225,7 @@ pub(super) fn convert(given: &Given, around: &Surroundings, mut notes: Vec<Note>
             dir: super::super::strongroom::pki_dir(&data_dir),
             needed: needs_made,
             names: listeners.names,
+            recovery: None,
         },
         rollback: Rollback::Report,
         summary: summary::summary(&settings, &advertised, &features),

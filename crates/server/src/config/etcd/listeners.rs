@@ -9,6 +9,7 @@ use super::convert::Settings;
 use crate::listen::Serves as Services;
 use crate::pki::made;
 use crate::tls::{self, Clients, Source, Version};
+use state::pki::Role;
 use std::path::PathBuf;
 
 /// What was made of the URLs.
@@ -233,7 +234,7 @@ impl Builder<'_, '_> {
             Material::Made => {
                 self.needs_made = true;
                 let dir = super::super::strongroom::pki_dir(&self.settings.data_dir());
-                let role = if serves == Serves::Peers { made::Role::Peer } else { made::Role::Server };
+                let role = if serves == Serves::Peers { Role::Peer } else { Role::Server };
                 (made::certificate(&dir, role), made::key(&dir, role))
             }
             Material::None => {

@@ -14,8 +14,9 @@ use super::{Settings, pki_dir, table};
 use crate::http::{Access, Allowed};
 use crate::listen::{Address, Serves as Services};
 use crate::login::Hashing;
-use crate::pki::made::{self, Role};
+use crate::pki::made;
 use crate::tls::{self, Clients, Source, Version};
+use state::pki::Role;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -163,6 +164,7 @@ pub(super) fn convert(
     let mut names = made::names(&served.all, &urls(&advertised.client_urls), around.host_name.as_deref());
     names.extend(reader.texts("certificate-name"));
     let key_file = reader.path("key-file");
+    let recovery = reader.path("recovery-recipient");
     if !reader.problems.is_empty() {
         return Err((notes, reader.problems));
     }
@@ -204,7 +206,7 @@ pub(super) fn convert(
             certificates: Vec::new(),
             data_dir: data_dir.clone(),
         },
-        pki: Pki { dir: pki, needed: served.needs_made, names },
+        pki: Pki { dir: pki, needed: served.needs_made, names, recovery },
         rollback,
         summary: Vec::new(),
         data_dir,
@@ -331,6 +333,8 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
     let foreign_ca = reader.path("tls-client-ca");
     let names_administrators = foreign_ca.is_none();
     let client_ca = foreign_ca.unwrap_or_else(|| made::client_ca(pki));
+    let revocations = reader.path("tls-client-crl");
+    let revocations = revocations.or_else(|| names_administrators.then(|| made::client_crl(pki)));
     let anyone = reader.switch("insecure-no-client-certificates");
     if anyone {
         notes.push(
@@ -347,7 +351,7 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
     tls::Settings {
         client_ca: Some(Source::File(client_ca)),
         clients: if anyone { Clients::Anyone } else { Clients::Explained },
-        crl: reader.path("tls-client-crl").map(Source::File),
+        crl: revocations.map(Source::File),
         min_version,
         max_version: Version::Tls13,
         client_settings: Some("eval \"$(strongroom env)\""),
@@ -359,6 +363,7 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
 fn peer_security(pki: &Path) -> tls::Settings {
     tls::Settings {
         client_ca: Some(Source::File(made::peer_ca(pki))),
+        crl: Some(Source::File(made::peer_crl(pki))),
         clients: Clients::Required,
         ..tls::Settings::new(
             Source::File(made::certificate(pki, Role::Peer)),

@@ -70,6 +70,13 @@ pub const SETTINGS: &[Setting] = &[
         "beside the data, so that a copy of the data holds no key",
     ),
     row(
+        "recovery-recipient",
+        One("FILE"),
+        "",
+        "Seal the root's key to this public key at the first start [default: one is made, in <pki-dir>/recovery.key]",
+        "a first start must not fail for want of a key; whoever keeps one elsewhere names it here",
+    ),
+    row(
         "key-file",
         One("PATH"),
         "",

@@ -172,6 +172,7 @@ const OTHERWISE: &[(&str, &str, &str)] = &[
     ("name", "m1", ""),
     ("data-dir", "/elsewhere", ""),
     ("pki-dir", "/pki", ""),
+    ("recovery-recipient", "/recovery.pub", ""),
     ("key-file", "/keys", ""),
     ("listen", "127.0.0.1:1,unix:/s", ""),
     ("listen-peer", "127.0.0.1:2", ""),

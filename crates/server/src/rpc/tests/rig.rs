@@ -96,6 +96,7 @@ impl Rig {
             random: env.random.clone(),
             clock: env.clock.clone(),
             metrics: metrics.clone(),
+            authority: None,
         });
         Self { member, routes, metrics }
     }

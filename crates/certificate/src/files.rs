@@ -1,5 +1,6 @@
-//! PEM files of the authority: written whole or not at all, read only if nobody else can read what is secret.
+//! PEM files: written whole or not at all, read only if nobody else can read what is secret.
 
+use crate::Error;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -8,101 +9,10 @@ use zeroize::Zeroizing;
 
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-pub(super) const KEY_MODE: u32 = 0o600;
-pub(super) const CERTIFICATE_MODE: u32 = 0o644;
-
-/// Why the authority cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A file or directory could not be read or written.
-    #[error("cannot {act} {}: {source}", path.display())]
-    Io {
-        /// What was tried.
-        act: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// Others can read what is secret.
-    #[error("{} has mode {mode:04o}: others can use it", path.display())]
-    Loose {
-        /// The file or directory.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-        /// The mode it should have.
-        wanted: u32,
-    },
-    /// A file is not what it should be.
-    #[error("{} is no {what}: {why}", path.display())]
-    Broken {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold.
-        what: &'static str,
-        /// What is wrong.
-        why: String,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// A file is missing that cannot be made anew.
-    #[error("{} is missing, and {why}", path.display())]
-    Missing {
-        /// The file.
-        path: PathBuf,
-        /// Why it cannot be made.
-        why: &'static str,
-    },
-    /// A certificate has ended, and what is needed to renew it is not there.
-    #[error("{} has ended on {ended}, and {why}", path.display())]
-    Ended {
-        /// The certificate.
-        path: PathBuf,
-        /// When.
-        ended: String,
-        /// Why it is not renewed.
-        why: &'static str,
-    },
-    /// A name cannot stand in a certificate.
-    #[error("{name:?} cannot stand in a certificate: {why}")]
-    Name {
-        /// The name.
-        name: String,
-        /// Why not.
-        why: String,
-    },
-    /// A key or certificate could not be made.
-    #[error("cannot make {what}: {why}")]
-    Make {
-        /// What.
-        what: &'static str,
-        /// Why not.
-        why: String,
-    },
-}
-
-impl Error {
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::Io { act: "write" | "create", .. } => {
-                "check the directory's owner and free space, or choose another with --pki-dir".to_owned()
-            }
-            Self::Io { .. } => "check that this user owns the file".to_owned(),
-            Self::Loose { path, wanted, .. } => format!("chmod {wanted:o} '{}'", path.display()),
-            Self::Broken { hint, .. } => (*hint).to_owned(),
-            Self::Missing { .. } | Self::Ended { .. } => {
-                "put it back from a copy; or move the whole directory away for a new authority, and give every client its new root.crt"
-                    .to_owned()
-            }
-            Self::Name { .. } => "correct the host's name, --advertise or --certificate-name".to_owned(),
-            Self::Make { .. } => "this is a fault of the program; please report it".to_owned(),
-        }
-    }
-}
+/// Of a key's file.
+pub const KEY_MODE: u32 = 0o600;
+/// Of a certificate's file.
+pub const CERTIFICATE_MODE: u32 = 0o644;
 
 fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
@@ -110,7 +20,10 @@ fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 }
 
 /// Makes the directory if it is not there; refuses one that others can enter.
-pub(super) fn directory(path: &Path) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error`], naming it.
+pub fn directory(path: &Path) -> Result<(), Error> {
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => {
             let mode = about.permissions().mode() & 0o7777;
@@ -140,12 +53,18 @@ pub(super) fn directory(path: &Path) -> Result<(), Error> {
 }
 
 /// The text of a certificate's file; nothing if it is not there.
-pub(super) fn certificate(path: &Path) -> Result<Option<String>, Error> {
+///
+/// # Errors
+/// [`Error`], naming it.
+pub fn certificate(path: &Path) -> Result<Option<String>, Error> {
     read(path)
 }
 
 /// The text of a key's file; nothing if it is not there.
-pub(super) fn key(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
+///
+/// # Errors
+/// [`Error`], naming it; also where others can read it.
+pub fn key(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     match fs::metadata(path) {
         Ok(about) => {
             let mode = about.permissions().mode() & 0o7777;
@@ -179,7 +98,10 @@ fn read(path: &Path) -> Result<Option<String>, Error> {
 }
 
 /// Replaces a file in one step, durably.
-pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error`], naming it; the old file stays.
+pub fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -201,6 +123,17 @@ pub(super) fn write(path: &Path, text: &str, mode: u32) -> Result<(), Error> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error("write", &beside))?;
     fs::rename(&beside, path).map_err(io_error("write", path))?;
     sync_directory(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Removes a file that may not be there.
+///
+/// # Errors
+/// [`Error`], naming it.
+pub fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 fn sync_directory(path: &Path) -> Result<(), Error> {

@@ -1,0 +1,119 @@
+//! The cluster's authority in a running member: its register read and changed through the member, its files kept up to it.
+//!
+//! Owns when that is done: before anybody is served, whenever the register changes, and each minute for what gets old.
+
+use super::{Failure, carry_out, propose};
+use crate::config::Config;
+use crate::listen::Running;
+use crate::pki::{Authority, Error, Place, Registry, Renewed};
+use ::certificate::public_key_from_pem;
+use env::{Clock, Env};
+use node::Member;
+use state::Command;
+use state::pki::{CertificateChange, Holder, Register};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// The register of a running member.
+struct OfMember(Member);
+
+impl Registry for OfMember {
+    fn look(&self, look: &mut dyn FnMut(&Register)) {
+        self.0.look_at_certificates(look);
+    }
+
+    fn change(&self, change: CertificateChange) -> Result<(), String> {
+        carry_out(&self.0, Command::Certificates(change))?.map_err(|refusal| refusal.to_string())
+    }
+
+    fn record(&self, change: CertificateChange) {
+        let tell = |why: String| {
+            tracing::warn!(
+                error = why,
+                hint = "it is good all the same, and missing in strongroom pki list",
+                "a certificate was made and could not be recorded"
+            );
+        };
+        let done = propose(&self.0, Command::Certificates(change), move |done| match done {
+            Ok(Ok(())) => {}
+            Ok(Err(refusal)) => tell(refusal.to_string()),
+            Err(why) => tell(why),
+        });
+        if let Err(why) = done {
+            tell(why);
+        }
+    }
+}
+
+/// Keeps the authority's files up to the register, and the listeners up to the files.
+pub(super) struct Keeper {
+    authority: Option<Arc<Authority>>,
+    changed: Arc<Notify>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Keeper {
+    /// Finds or makes the authority, where a listener uses its certificates; what is due is renewed.
+    ///
+    /// # Errors
+    /// [`Failure`], naming the file.
+    pub(super) fn start(config: &Config, env: &Env, member: &Member) -> Result<Self, Failure> {
+        let (changed, clock) = (Arc::new(Notify::new()), env.clock.clone());
+        if !config.pki.needed {
+            return Ok(Self { authority: None, changed, clock });
+        }
+        let place = Place {
+            dir: &config.pki.dir,
+            member: &config.name,
+            names: &config.pki.names,
+            recovery: config.pki.recovery.as_deref().map(recipient).transpose()?,
+        };
+        let (authority, renewed) = Authority::open(place, Arc::new(OfMember(member.clone())), clock.wall())?;
+        renewed.iter().for_each(tell_renewed);
+        authority.notes(clock.wall())?.iter().for_each(super::tell);
+        let notify = changed.clone();
+        member.on_certificate_change(move || notify.notify_one());
+        Ok(Self { authority: Some(Arc::new(authority)), changed, clock })
+    }
+
+    /// The authority, for whoever answers requests about it.
+    pub(super) fn authority(&self) -> Option<Arc<Authority>> {
+        self.authority.clone()
+    }
+
+    /// Waits until the register has changed.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Brings files and listeners up to the register; connections whose certificates are not good any more are cut.
+    pub(super) fn refresh(&self, running: &Running) {
+        let Some(authority) = &self.authority else { return };
+        match authority.refresh(self.clock.wall()) {
+            Ok(renewed) => renewed.iter().for_each(tell_renewed),
+            Err(error) => {
+                tracing::error!(%error, hint = error.hint(), "cannot bring the certificates up to the register");
+            }
+        }
+        super::reload(running);
+    }
+}
+
+fn tell_renewed(renewed: &Renewed) {
+    let (certificate, not_after) = (renewed.path.display(), renewed.ends());
+    tracing::info!(%certificate, not_after, "made a certificate");
+}
+
+/// To whom the root's key is sealed, from the file that the settings name.
+fn recipient(path: &Path) -> Result<Holder, Error> {
+    let broken = |why: String| Error::Broken {
+        path: path.to_owned(),
+        what: "public key",
+        why,
+        hint: "give the public half of a key of X25519: openssl genpkey -algorithm X25519 -out recovery.key; openssl pkey -in recovery.key -pubout",
+    };
+    let text =
+        ::certificate::files::certificate(path)?.ok_or_else(|| broken("it is not there".to_owned()))?;
+    public_key_from_pem(&text, "recovery").map_err(broken)
+}
