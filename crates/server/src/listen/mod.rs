@@ -14,6 +14,8 @@
 //! ```
 
 mod bind;
+mod bound;
+mod certificates;
 mod connection;
 mod edge;
 mod frames;
@@ -28,10 +30,11 @@ pub(crate) mod testing;
 mod tests;
 
 pub use bind::{Bound, Error, bind};
+pub use certificates::Reload;
 pub use edge::Edge;
 pub(crate) use edge::counted;
 pub use limits::Limits;
-pub use threads::{Reload, Running};
+pub use threads::Running;
 
 use crate::tls::Reloading;
 use std::path::PathBuf;

@@ -94,6 +94,54 @@ impl Ca {
     pub(crate) fn client(&self, name: &str, good: Good) -> Leaf {
         self.leaf(name, &[], ExtendedKeyUsagePurpose::ClientAuth, good)
     }
+
+    /// A client's certificate with these beginnings and ends, Unix seconds.
+    pub(crate) fn client_between(&self, name: &str, begins: i64, ends: i64) -> Leaf {
+        let moment = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+        self.made(name, |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            (params.not_before, params.not_after) = (moment(begins), moment(ends));
+        })
+    }
+
+    /// A certificate of any kind.
+    pub(crate) fn made(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let serial = vec![7, u8::try_from(name.len()).unwrap(), 9];
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2090, 1, 1));
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Leaf { certificate, key: key.serialize_pem(), serial }
+    }
+
+    /// A revocation list with this number, that names these, and is due again in this year.
+    pub(crate) fn list(&self, number: u64, revoked: &[&Leaf], due: i32) -> rcgen::CertificateRevocationList {
+        let entry = |leaf: &&Leaf| rcgen::RevokedCertParams {
+            serial_number: rcgen::SerialNumber::from_slice(&leaf.serial),
+            revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2024, 1, 1),
+            next_update: rcgen::date_time_ymd(due, 1, 1),
+            crl_number: rcgen::SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap()
+    }
+
+    /// The same in PEM, long before it is stale.
+    pub(crate) fn revoking(&self, number: u64, revoked: &[&Leaf]) -> String {
+        self.list(number, revoked, 2090).pem().unwrap()
+    }
 }
 
 pub(crate) fn held(name: &'static str, pem: &str) -> Source {
@@ -212,6 +260,19 @@ impl Services {
         let path = request.uri().path().to_owned();
         let token =
             request.headers().get("authorization").and_then(|token| token.to_str().ok()).map(str::to_owned);
+        // Any method can be made to wait for ever: before its answer, or behind the first message of it.
+        match request.headers().get("hang").map(::http::HeaderValue::as_bytes) {
+            Some(b"before") => return std::future::pending().await,
+            Some(b"behind") => {
+                let first = framed(&pb::WatchResponse { created: true, ..Default::default() });
+                let first = tokio_stream::once(Ok::<_, tonic::Status>(http_body::Frame::data(first)));
+                let body = StreamBody::new(tokio_stream::StreamExt::chain(first, tokio_stream::pending()));
+                let mut response = Response::new(Body::new(body));
+                response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+                return response;
+            }
+            _ => {}
+        }
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let message = body.get(5..).unwrap_or_default();
         let ok = tonic::Status::new(tonic::Code::Ok, "");

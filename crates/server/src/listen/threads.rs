@@ -4,11 +4,13 @@
 //! [`Running::stop`] waits for the threads. What is still under way when the grace is over is cut.
 
 use super::bind::{Bound, Error, Socket as Listening};
+use super::certificates::{self, Reload};
 use super::connection::{Shared, serve};
 use super::socket::Accepted;
 use super::{Edge, Limits, Listener, Security};
 use crate::letterbox::Letterbox;
-use crate::tls::{Exchange, Reloading};
+use crate::metrics::Metrics;
+use crate::tls::Reloading;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -41,15 +43,7 @@ pub struct Running {
     ended: std_mpsc::Receiver<()>,
     tls: Vec<Arc<Reloading>>,
     open: Arc<AtomicUsize>,
-}
-
-/// What became of one certificate at a reload.
-#[derive(Debug)]
-pub struct Reload {
-    /// The certificate's name.
-    pub name: String,
-    /// What happened.
-    pub result: Result<Exchange, crate::tls::Error>,
+    metrics: Arc<Metrics>,
 }
 
 impl Bound {
@@ -93,14 +87,17 @@ impl Bound {
             move || async move { accept_all(listeners, dispatch, phase, tls, edge, limits.reload_interval).await }
         };
         threads.push(thread("edge-accept".to_owned(), ended_sender, accept)?);
-        Ok(Running { phase, threads, ended, tls, open })
+        Ok(Running { phase, threads, ended, tls, open, metrics: edge.metrics().clone() })
     }
 }
 
 impl Running {
-    /// Reads every certificate anew; what does not fit stays as it was.
+    /// Reads every certificate anew; what does not fit stays as it was. Connections that the new ones do not accept have been
+    /// told when it returns.
     pub fn reload(&self) -> Vec<Reload> {
-        reload(&self.tls)
+        let results = certificates::reload(&self.tls);
+        certificates::count(&results, &self.metrics);
+        results
     }
 
     /// Connections that are open.
@@ -234,8 +231,8 @@ async fn accept_all(
             }
         });
     }
-    if !reload_interval.is_zero() && !tls.is_empty() {
-        tasks.spawn(look_at_certificates(tls, edge, reload_interval));
+    if !tls.is_empty() {
+        tasks.spawn(certificates::watch(tls, edge.metrics().clone(), reload_interval));
     }
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
     // Dropping the tasks closes the listening sockets.
@@ -379,49 +376,6 @@ impl Handshakes {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn look_at_certificates(tls: Vec<Arc<Reloading>>, edge: Edge, interval: Duration) {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut told = None;
-    loop {
-        ticks.tick().await;
-        let results = reload(&tls);
-        if let Some(first) = tls.first() {
-            edge.metrics().certificate_not_after.set(first.current().not_after);
-        }
-        // The same complaint is made once, not every few seconds.
-        let complaint =
-            results.iter().find_map(|reload| reload.result.as_ref().err().map(ToString::to_string));
-        if complaint != told {
-            say(&results);
-            told = complaint;
-        } else {
-            say_changes(&results);
-        }
-    }
-}
-
-fn reload(tls: &[Arc<Reloading>]) -> Vec<Reload> {
-    tls.iter().map(|tls| Reload { name: tls.settings().certificate.name(), result: tls.reload() }).collect()
-}
-
-fn say(results: &[Reload]) {
-    for Reload { name, result } in results {
-        if let Err(error) = result {
-            tracing::warn!(certificate = %name, %error, hint = error.hint(), "keeping the certificate in use");
-        }
-    }
-    say_changes(results);
-}
-
-fn say_changes(results: &[Reload]) {
-    for Reload { name, result } in results {
-        if matches!(result, Ok(Exchange::Replaced)) {
-            tracing::info!(certificate = %name, "certificates exchanged; new connections use them");
-        }
     }
 }
 

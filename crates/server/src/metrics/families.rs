@@ -4,7 +4,7 @@
 //! with `strongroom_`.
 
 use super::text::{Kind, Labels, Text, whole};
-use super::value::{Counter, Gauge, Histogram};
+use super::value::{Counter, Gauge, Histogram, Labelled};
 use super::{Detail, Metrics, Readings, process};
 
 pub(super) fn encode(m: &Metrics, r: &Readings, detail: Detail, text: &mut Text) {
@@ -192,10 +192,19 @@ fn server(m: &Metrics, r: &Readings, text: &mut Text) {
 fn own(m: &Metrics, text: &mut Text) {
     let name = "strongroom_certificate_not_after_seconds";
     text.gauge(name, "When the serving certificate ends, Unix time; 0 for none.", &m.certificate_not_after);
+    let name = "strongroom_certificate_reloads_total";
+    text.by("result", name, "Changed certificate files that were taken, or not.", &m.certificate_reloads);
+    let name = "strongroom_certificates_refused";
+    let help = "Listeners whose certificate files were refused, so that older ones are in use.";
+    text.gauge(name, help, &m.certificates_refused);
     text.gauge("strongroom_connections", "Open client connections.", &m.connections);
+    let name = "strongroom_connections_cut_total";
+    let help = "Connections cut because their client's certificate was no longer accepted.";
+    text.by("reason", name, help, &m.connections_cut);
     let name = "strongroom_connections_refused_total";
     text.counter(name, "Connections refused because too many were open.", &m.connections_refused);
-    text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
+    let name = "strongroom_handshakes_failed_total";
+    text.by("reason", name, "TLS handshakes that failed.", &m.handshakes_failed);
     let name = "strongroom_lists_bytes";
     text.gauge(name, "Memory that large lists under way have reserved.", &m.lists_bytes);
     let name = "strongroom_lists_cut_total";
@@ -241,6 +250,13 @@ fn own(m: &Metrics, text: &mut Text) {
 impl Text {
     fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
         self.count(name, help, counter.value());
+    }
+
+    fn by(&mut self, label: &str, name: &str, help: &str, counters: &Labelled<Counter, 1>) {
+        self.family(name, help, Kind::Counter);
+        for ([value], counter) in counters.all() {
+            self.sample(name, &[(label, value)], whole(counter.value()));
+        }
     }
 
     fn count(&mut self, name: &str, help: &str, count: u64) {

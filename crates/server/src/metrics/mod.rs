@@ -73,8 +73,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections refused because too many were open.
     pub connections_refused: Counter,
-    /// TLS handshakes that failed.
-    pub handshakes_failed: Counter,
+    /// TLS handshakes that failed, by reason.
+    pub handshakes_failed: Labelled<Counter, 1>,
+    /// Connections cut because their certificate was no longer accepted, by reason.
+    pub connections_cut: Labelled<Counter, 1>,
     /// Requests refused because of how their connection was made: no certificate, a wrong one, no encryption.
     pub requests_refused: Counter,
     /// Requests that their sender had not the right to make.
@@ -89,6 +91,10 @@ pub struct Metrics {
     pub logins_throttled: Counter,
     /// Streams and watchers cut because their caller lost the right to them.
     pub streams_cut: Counter,
+    /// What became of changed certificate files: "replaced", "refused".
+    pub certificate_reloads: Labelled<Counter, 1>,
+    /// Listeners whose files are not those in use, because they were refused.
+    pub certificates_refused: Gauge,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
     /// Bytes that large lists under way have reserved.
@@ -136,7 +142,8 @@ impl Metrics {
             defrag_inflight: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
-            handshakes_failed: Counter::default(),
+            handshakes_failed: by_failure(),
+            connections_cut: by_failure(),
             requests_refused: Counter::default(),
             requests_denied: Counter::default(),
             requests_limited: Counter::default(),
@@ -144,6 +151,8 @@ impl Metrics {
             logins_failed: Counter::default(),
             logins_throttled: Counter::default(),
             streams_cut: Counter::default(),
+            certificate_reloads: reloads(),
+            certificates_refused: Gauge::default(),
             certificate_not_after: Gauge::default(),
             lists_bytes: Gauge::default(),
             lists_waiting: Gauge::default(),
@@ -163,6 +172,21 @@ impl Metrics {
         families::encode(self, readings, detail, &mut text);
         text.finish()
     }
+}
+
+/// Every reason is there from the start, so that the first of its kind is seen as an increase.
+fn by_failure() -> Labelled<Counter, 1> {
+    let labelled = Labelled::new(Counter::default);
+    for reason in crate::tls::Failure::REASONS {
+        let _ = labelled.with([reason]);
+    }
+    labelled
+}
+
+fn reloads() -> Labelled<Counter, 1> {
+    let labelled = Labelled::new(Counter::default);
+    let _ = (labelled.with(["replaced"]), labelled.with(["refused"]));
+    labelled
 }
 
 /// What the member knows of itself at the moment of a scrape.
