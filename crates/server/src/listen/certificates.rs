@@ -1,11 +1,12 @@
 //! The look at the certificates of the listeners, again and again: what changed in their files, and what has ended.
 //!
-//! Owns when it is looked, and that a thing is said once: a set of files that is refused when it is seen for the second time
+//! Owns when it is looked, what is said of ends that come nearer, and that a thing is said once: a set of files that is refused when it is seen for the second time
 //! (the first may be half written), and again only after something else was seen. The work is done on a thread that serves
 //! nobody. Decides nothing about certificates; [`Reloading`] does.
 
 use crate::metrics::Metrics;
-use crate::tls::{Error, Exchange, Reloading};
+use crate::tls::{End, Error, Exchange, Kind, Reloading, Step, Warnings, shown};
+use rustls::pki_types::UnixTime;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ pub(super) async fn watch(tls: Vec<Arc<Reloading>>, metrics: Arc<Metrics>, every
         }
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut complaints = Complaints::default();
+        let (mut complaints, mut warnings) = (Complaints::default(), Warnings::default());
         loop {
             ticks.tick().await;
             let Some(results) = aside(&tls, reload).await else { continue };
@@ -53,6 +54,10 @@ pub(super) async fn watch(tls: Vec<Arc<Reloading>>, metrics: Arc<Metrics>, every
             }
             count(&results, &metrics);
             say(&results, &mut complaints, &metrics);
+            let ends = tls.iter().flat_map(|tls| tls.current().ends()).collect();
+            for (end, step) in warnings.due(ends, now()) {
+                warn(&end, step);
+            }
         }
     };
     tokio::join!(ends, files);
@@ -93,6 +98,33 @@ fn say(results: &[Reload], complaints: &mut Complaints, metrics: &Metrics) {
         }
         if matches!(reload.result, Ok(Exchange::Replaced)) {
             tracing::info!(certificate = %reload.name, "certificates exchanged; new connections use them");
+        }
+    }
+}
+
+fn now() -> i64 {
+    i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)
+}
+
+/// One line about an end that has come nearer, or is there.
+fn warn(end: &End, step: Step) {
+    let (kind, name, not_after, hint) = (end.kind.word(), &end.name, shown(end.life.ends), end.hint());
+    match (end.kind, step) {
+        (Kind::RevocationList, Step::PAST) => {
+            tracing::warn!(kind, name, not_after, hint, "a revocation list is stale; it stays in force");
+        }
+        (_, Step::PAST) => tracing::error!(kind, name, not_after, hint, "a certificate has ended"),
+        _ => {
+            let left = end.life.ends.saturating_sub(now()).max(0);
+            let hours_left = left.checked_div(3_600).unwrap_or(0);
+            tracing::warn!(
+                kind,
+                name,
+                not_after,
+                hours_left,
+                hint,
+                "a certificate or revocation list ends soon"
+            );
         }
     }
 }

@@ -661,6 +661,12 @@ fn listen_to_the_log() {
     ONCE.get_or_init(|| crate::log::start_for_tests(Box::new(Collected)));
 }
 
+/// The log lines that hold all of these.
+pub(crate) fn lines_with(wanted: &[&str]) -> Vec<String> {
+    let lines = LINES.lock().unwrap();
+    lines.iter().filter(|line| wanted.iter().all(|each| line.contains(each))).cloned().collect()
+}
+
 /// The log line about a peer, as JSON. Lines are written before the connection is closed, at the latest soon after.
 pub(crate) async fn line_about(server: &Server, peer: &str) -> serde_json::Value {
     // Ports are used again: only both ends together name a connection.

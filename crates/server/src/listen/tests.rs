@@ -1,5 +1,6 @@
 //! The listeners over loopback: their bounds, the exchange of certificates, what each kind serves, and their end.
 
+mod files;
 mod mistakes;
 mod revocation;
 mod standing;

@@ -70,6 +70,7 @@ impl Bound {
         let rejections = Arc::new(Rejections::new(limits.rejection_lines_per_second));
         let mut tls: Vec<Arc<Reloading>> = Vec::new();
         let mut listeners = Vec::new();
+        let mut served = Vec::new();
         for (listener, socket) in self.sockets {
             if let Security::Tls(reloading) | Security::ClearOrTls(reloading) = &listener.security
                 && !tls.iter().any(|known| Arc::ptr_eq(known, reloading))
@@ -77,8 +78,12 @@ impl Bound {
                 tls.push(reloading.clone());
             }
             let local = local(&listener, &socket);
+            if let Security::Tls(reloading) | Security::ClearOrTls(reloading) = &listener.security {
+                served.push((local.clone(), reloading.clone()));
+            }
             listeners.push((shared(local, &listener, edge, limits, &rejections), socket));
         }
+        edge.metrics().shows_ends_of(served);
         let open = Arc::new(AtomicUsize::new(0));
         let dispatch =
             Dispatch { workers, turn: AtomicUsize::new(0), open: open.clone(), limit: limits.connections };

@@ -6,6 +6,7 @@
 use super::text::{Kind, Labels, Text, whole};
 use super::value::{Counter, Gauge, Histogram, Labelled};
 use super::{Detail, Metrics, Readings, process};
+use std::collections::BTreeMap;
 
 pub(super) fn encode(m: &Metrics, r: &Readings, detail: Detail, text: &mut Text) {
     debugging(m, r, text);
@@ -190,6 +191,7 @@ fn server(m: &Metrics, r: &Readings, text: &mut Text) {
 }
 
 fn own(m: &Metrics, text: &mut Text) {
+    ends(m, text);
     let name = "strongroom_certificate_not_after_seconds";
     text.gauge(name, "When the serving certificate ends, Unix time; 0 for none.", &m.certificate_not_after);
     let name = "strongroom_certificate_reloads_total";
@@ -247,6 +249,26 @@ fn own(m: &Metrics, text: &mut Text) {
     );
 }
 
+/// Certificates, CAs and revocation lists by listener: what is left of them.
+fn ends(m: &Metrics, text: &mut Text) {
+    let now = i64::try_from(rustls::pki_types::UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+    let name = "strongroom_certificate_expires_in_seconds";
+    let help = "Seconds until a certificate, CA or revocation list of a listener ends; negative when it has.";
+    text.family(name, help, Kind::Gauge);
+    for (listener, ends) in m.ends() {
+        // Of two CAs of one name, as at an exchange of keys, the one that ends first.
+        let mut first: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for end in &ends {
+            let least = first.entry((end.kind.word(), &end.name)).or_insert(end.life.ends);
+            *least = end.life.ends.min(*least);
+        }
+        for ((kind, what), ends) in first {
+            let labels: Labels<'_> = &[("kind", kind), ("listener", &listener), ("name", what)];
+            text.sample(name, labels, signed(ends.saturating_sub(now)));
+        }
+    }
+}
+
 impl Text {
     fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
         self.count(name, help, counter.value());
@@ -296,7 +318,6 @@ fn signed(value: i64) -> f64 {
 mod tests {
     use super::*;
     use crate::metrics::{MethodName, Shape};
-    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 

@@ -13,8 +13,9 @@ pub mod process;
 pub mod text;
 pub mod value;
 
+use crate::tls::{End, Reloading};
 pub use grpc::{Calls, Method, MethodName, Shape, methods};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 pub use value::{Counter, Gauge, Histogram, Labelled};
 
 /// Bounds of the range histogram: 0.1 ms doubling to 52 s.
@@ -95,6 +96,8 @@ pub struct Metrics {
     pub certificate_reloads: Labelled<Counter, 1>,
     /// Listeners whose files are not those in use, because they were refused.
     pub certificates_refused: Gauge,
+    /// Listeners by their addresses, with what they serve by.
+    ends: Mutex<Vec<(String, Arc<Reloading>)>>,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
     /// Bytes that large lists under way have reserved.
@@ -153,6 +156,7 @@ impl Metrics {
             streams_cut: Counter::default(),
             certificate_reloads: reloads(),
             certificates_refused: Gauge::default(),
+            ends: Mutex::default(),
             certificate_not_after: Gauge::default(),
             lists_bytes: Gauge::default(),
             lists_waiting: Gauge::default(),
@@ -163,6 +167,17 @@ impl Metrics {
             scrub_ended: Gauge::default(),
             scrub_rounds: Counter::default(),
         }
+    }
+
+    /// From now on a scrape shows when the certificates of these listeners, by their addresses, end.
+    pub(crate) fn shows_ends_of(&self, listeners: Vec<(String, Arc<Reloading>)>) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = listeners;
+    }
+
+    /// What ends, by listener.
+    fn ends(&self) -> Vec<(String, Vec<End>)> {
+        let listeners = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().map(|(listener, tls)| (listener.clone(), tls.current().ends())).collect()
     }
 
     /// The text that a scrape gets.

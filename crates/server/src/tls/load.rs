@@ -4,7 +4,7 @@
 //! keeps what messages need: the certificate's names and when it ends.
 
 use super::revocation::{Lists, REVOCATIONS, Stale};
-use super::{Clients, Failure, Settings, Source, Version, identity, shown, suites, verify};
+use super::{Clients, End, Failure, Kind, Settings, Source, Version, identity, shown, suites, verify};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
@@ -126,6 +126,9 @@ pub enum Error {
         /// Whose list is gone.
         issuer: String,
     },
+    /// This build is for the validated module, and what it would serve with is not of it.
+    #[error("this build serves with a FIPS validated module only, and that is not in use")]
+    NotApproved,
     /// rustls refused the rest.
     #[error("tls settings refused: {0}")]
     Refused(String),
@@ -170,6 +173,9 @@ impl Error {
             Self::ListGone { .. } => {
                 "write the lists of all issuers into the one file; to do without one, restart the member"
             }
+            Self::NotApproved => {
+                "leave --cipher-suites empty; if it is, the module's own test failed: use the usual build, or another machine"
+            }
             Self::Refused(_) => "check certificate, key and CA files",
         }
     }
@@ -200,6 +206,8 @@ pub struct Loaded {
     /// As in the settings.
     pub(crate) client_settings: Option<&'static str>,
     names_administrators: bool,
+    certificate_name: String,
+    is_renewed_here: bool,
 }
 
 /// When something begins and ends, Unix seconds.
@@ -239,6 +247,19 @@ impl Loaded {
     /// Whether a list names any of these: much cheaper than to judge them.
     pub(super) fn revokes(&self, shown: &[CertificateDer<'_>]) -> bool {
         self.clients.is_some() && self.lists.name_any(shown)
+    }
+
+    /// All that ends.
+    #[must_use]
+    pub fn ends(&self) -> Vec<End> {
+        let end = |kind, name, life| End { kind, name, life, is_renewed_here: false };
+        let serving = End {
+            is_renewed_here: self.is_renewed_here,
+            ..end(Kind::Serving, self.certificate_name.clone(), self.serving)
+        };
+        let cas = self.client_cas.iter().map(|(subject, life)| end(Kind::ClientCa, subject.clone(), *life));
+        let lists = self.lists.lives().map(|(issuer, life)| end(Kind::RevocationList, issuer, life));
+        std::iter::once(serving).chain(cas).chain(lists).collect()
     }
 
     /// The revocation lists that are stale at `now`, Unix seconds.
@@ -341,6 +362,12 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     // A resumed session would skip the CRL and the certificate's end.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if cfg!(feature = "fips") {
+        config.require_ems = true;
+        if !config.fips() {
+            return Err(Error::NotApproved);
+        }
+    }
     Ok(Loaded {
         config: Arc::new(config),
         clients,
@@ -354,6 +381,8 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
         not_after: about.validity.ends,
         client_settings: settings.client_settings,
         names_administrators: settings.names_administrators,
+        certificate_name: settings.certificate.name(),
+        is_renewed_here: settings.is_renewed_here,
     })
 }
 

@@ -11,6 +11,7 @@
 //! - a connection stands as long as what it showed is accepted: at each exchange of the material it is judged again.
 
 mod bonds;
+mod ends;
 pub mod explain;
 mod identity;
 mod load;
@@ -22,6 +23,8 @@ mod suites;
 mod verify;
 
 pub(crate) use bonds::{Bond, Standing, Waiting};
+pub use ends::{End, Kind};
+pub(crate) use ends::{Step, Warnings};
 pub use explain::{Explanation, Facts, Failure};
 pub(crate) use identity::ADMINISTRATOR_URI;
 pub use load::{Error, Loaded, Validity, load};
@@ -110,6 +113,8 @@ pub struct Settings {
     pub client_settings: Option<&'static str>,
     /// What is made of things that etcd lets pass.
     pub manner: Manner,
+    /// Whether the member made the certificate, and renews it by itself.
+    pub is_renewed_here: bool,
     /// Whether `client_ca` is this cluster's own authority, whose word about administrators counts.
     pub names_administrators: bool,
 }
@@ -131,6 +136,7 @@ impl Settings {
             cipher_suites: Vec::new(),
             client_settings: None,
             manner: Manner::Strict,
+            is_renewed_here: false,
             names_administrators: false,
         }
     }

@@ -11,7 +11,7 @@
 //! Source: RFC 5280, section 5; delta lists and lists about other issuers' certificates are refused.
 
 use super::signed::{Algorithms, Signed};
-use super::{Error, Source, shown};
+use super::{Error, Source, Validity, shown};
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::collections::HashSet;
@@ -108,6 +108,13 @@ impl Lists {
         self.lists.iter().filter_map(move |list| {
             let due = list.due.filter(|due| *due <= now)?;
             Some(Stale { issuer: list.issuer_text.clone(), due })
+        })
+    }
+
+    /// From when to when each list is the newest, for those that say it.
+    pub(super) fn lives(&self) -> impl Iterator<Item = (String, Validity)> {
+        self.lists.iter().filter_map(|list| {
+            Some((list.issuer_text.clone(), Validity { begins: list.made, ends: list.due? }))
         })
     }
 
