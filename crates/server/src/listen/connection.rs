@@ -8,6 +8,7 @@ use super::edge::{Edge, grpc_refusal, is_grpc, refusal};
 use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
 use super::threads::{Phase, Rejections};
+use super::turns::Turns;
 use super::{Limits, Security, Serves};
 use crate::cut::Tasks;
 use crate::gate::Connection;
@@ -57,6 +58,7 @@ pub(super) async fn serve(
     peer: String,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
+    turns: Arc<Turns>,
     handshaken: impl FnOnce(),
 ) {
     let deadline = Instant::now() + shared.limits.handshake_deadline;
@@ -79,7 +81,8 @@ pub(super) async fn serve(
     }
     match (&shared.security, opening) {
         (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
-            if let Some((stream, evidence, standing)) = handshake(stream, tls, deadline, &peer, &shared).await
+            if let Some((stream, evidence, standing)) =
+                handshake(stream, tls, deadline, &peer, &shared, &turns).await
             {
                 handshaken();
                 let bond = standing.as_ref().map(|standing| standing.bond().clone());
@@ -112,6 +115,7 @@ async fn handshake(
     deadline: Instant,
     peer: &str,
     shared: &Shared,
+    turns: &Arc<Turns>,
 ) -> Option<(TlsStream, Evidence, Option<Standing>)> {
     let loaded = tls.current();
     let mut facts = facts(&loaded);
@@ -134,8 +138,9 @@ async fn handshake(
     };
     facts.dialled = start.client_hello().server_name().map(str::to_owned);
     let finish = start.into_stream(loaded.config.clone()).into_fallible();
-    match timeout_at(deadline, finish).await {
+    match timeout_at(deadline, turns.step(finish)).await {
         Ok(Ok(stream)) => {
+            turns.turn().await;
             let admitted = tls.admit(stream.get_ref().1.peer_certificates());
             match admitted {
                 Ok((evidence, standing)) => Some((stream, evidence, standing)),

@@ -23,6 +23,7 @@ mod limits;
 mod pings;
 mod socket;
 mod threads;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod testing;

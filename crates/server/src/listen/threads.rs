@@ -7,6 +7,7 @@ use super::bind::{Bound, Error, Socket as Listening};
 use super::certificates::{self, Reload};
 use super::connection::{Shared, serve};
 use super::socket::Accepted;
+use super::turns::Turns;
 use super::{Edge, Limits, Listener, Security};
 use crate::letterbox::Letterbox;
 use crate::metrics::Metrics;
@@ -318,7 +319,7 @@ async fn work(
     mut phase: watch::Receiver<Phase>,
     handshakes_max: usize,
 ) {
-    let handshakes = Arc::new(Handshakes::default());
+    let (handshakes, turns) = (Arc::new(Handshakes::default()), Turns::here());
     let mut connections = JoinSet::new();
     let mut number = 0_u64;
     let handed = phase.clone();
@@ -334,7 +335,7 @@ async fn work(
                 number = number.wrapping_add(1);
                 let (mine, finished) = (number, handshakes.clone());
                 let handshaken = move || finished.forget(mine);
-                let task = serve(socket, peer, shared, handed.clone(), handshaken);
+                let task = serve(socket, peer, shared, handed.clone(), turns.clone(), handshaken);
                 let finished = handshakes.clone();
                 let handle = connections.spawn(async move {
                     task.await;
