@@ -214,7 +214,16 @@ macro_rules! named {
     };
 }
 
-named!(0 = "etcdserverpb.KV", 1 = "etcdserverpb.Watch", 2 = "etcdserverpb.Lease");
+named!(
+    0 = "etcdserverpb.KV",
+    1 = "etcdserverpb.Watch",
+    2 = "etcdserverpb.Lease",
+    3 = "etcdserverpb.Cluster",
+    4 = "etcdserverpb.Maintenance",
+    5 = "etcdserverpb.Auth",
+    6 = "v3lockpb.Lock",
+    7 = "v3electionpb.Election"
+);
 
 impl<const N: usize> tower::Service<Request<Body>> for Named<N> {
     type Response = Response<Body>;
@@ -346,6 +355,11 @@ impl Services {
         Routes::new(Named::<0>(self.clone()))
             .add_service(Named::<1>(self.clone()))
             .add_service(Named::<2>(self.clone()))
+            .add_service(Named::<3>(self.clone()))
+            .add_service(Named::<4>(self.clone()))
+            .add_service(Named::<5>(self.clone()))
+            .add_service(Named::<6>(self.clone()))
+            .add_service(Named::<7>(self.clone()))
     }
 }
 
@@ -523,7 +537,9 @@ impl<'a> Client<'a> {
         let builder = builder.with_root_certificates(roots);
         let mut config = match &self.shows {
             Some(leaf) => {
-                let chain = vec![CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap()];
+                let chain: Result<Vec<_>, _> =
+                    CertificateDer::pem_slice_iter(leaf.certificate.as_bytes()).collect();
+                let chain = chain.unwrap();
                 let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
                 let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
                 // This way the key need not be the certificate's: an impostor would do the same.
@@ -583,6 +599,25 @@ impl Called {
         let answer = pb::RangeResponse::decode(&self.body[5..]).unwrap();
         String::from_utf8(answer.kvs[0].value.to_vec()).unwrap()
     }
+}
+
+/// A secured stream to a server.
+pub(crate) trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Connects over TCP, or over a unix socket where the server's address is one, and tells the peer's name.
+pub(crate) async fn secured(
+    client: &Client<'_>,
+    server: &Server,
+) -> (std::io::Result<Box<dyn Stream>>, String) {
+    let Some(path) = server.address.strip_prefix("unix:") else {
+        let (stream, peer) = client.connect(server).await;
+        return (stream.map(|stream| Box::new(stream) as Box<dyn Stream>), peer);
+    };
+    let stream = tokio::net::UnixStream::connect(path).await.unwrap();
+    let name = ServerName::try_from(client.dials).unwrap();
+    let stream = tokio_rustls::TlsConnector::from(client.config()).connect(name, stream).await;
+    (stream.map(|stream| Box::new(stream) as Box<dyn Stream>), "unix".to_owned())
 }
 
 /// Opens HTTP/2 on a stream; the connection lives as long as the runtime.

@@ -1,6 +1,7 @@
 //! The listeners over loopback: their bounds, the exchange of certificates, what each kind serves, and their end.
 
 mod files;
+mod matrix;
 mod mistakes;
 mod revocation;
 mod standing;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The bound on being cut, from the moment that a revocation is known.
 const CUT_MAX: Duration = Duration::from_secs(1);
@@ -26,17 +26,8 @@ fn hanging(where_: &str) -> Request<Full<Bytes>> {
     request
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-/// Over TCP, or over a unix socket where the address is one.
 async fn connected(client: &Client<'_>, server: &Server) -> Box<dyn Stream> {
-    let Some(path) = server.address.strip_prefix("unix:") else {
-        return Box::new(client.connect(server).await.0.unwrap());
-    };
-    let stream = tokio::net::UnixStream::connect(path).await.unwrap();
-    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-    Box::new(tokio_rustls::TlsConnector::from(client.config()).connect(name, stream).await.unwrap())
+    secured(client, server).await.0.unwrap()
 }
 
 /// A revoked certificate must not go on working because its connection was made before: whatever stands on it, a request
