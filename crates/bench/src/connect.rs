@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// Windows that no answer fills, so that a server never waits for us to make room.
 const STREAM_WINDOW_BYTES: u32 = 4 << 20;
@@ -33,6 +34,9 @@ pub(crate) enum Error {
     /// The other side speaks no HTTP/2.
     #[error("HTTP/2: {0}")]
     Http(#[from] h2::Error),
+    /// Handshakes without TLS.
+    #[error("there is no handshake in clear text\n  next: give --cacert, --cert and --key")]
+    Clear,
     /// Anything but `host:port`.
     #[error("{0} has no name that a certificate could hold\n  next: give --endpoint as HOST:PORT")]
     Name(String),
@@ -67,13 +71,33 @@ impl Target {
     }
 
     async fn one(&self, tls: Option<Arc<ClientConfig>>) -> Result<SendRequest<Bytes>, Error> {
+        match tls {
+            None => speak(self.plain().await?).await,
+            Some(tls) => speak(self.secured(tls).await?).await,
+        }
+    }
+
+    /// A connection on which nothing was said.
+    pub(crate) async fn plain(&self) -> Result<TcpStream, Error> {
         let unreachable = |error| Error::Unreachable(self.endpoint.clone(), error);
         let plain = TcpStream::connect(&self.endpoint).await.map_err(unreachable)?;
         plain.set_nodelay(true).map_err(unreachable)?;
-        let Some(config) = tls else { return speak(plain).await };
+        Ok(plain)
+    }
+
+    async fn secured(&self, tls: Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, Error> {
         let host = self.endpoint.rsplit_once(':').map_or(self.endpoint.as_str(), |(host, _)| host);
         let name = ServerName::try_from(host.to_owned()).map_err(|_| Error::Name(self.endpoint.clone()))?;
-        speak(TlsConnector::from(config).connect(name, plain).await.map_err(unreachable)?).await
+        let unreachable = |error| Error::Unreachable(self.endpoint.clone(), error);
+        TlsConnector::from(tls).connect(name, self.plain().await?).await.map_err(unreachable)
+    }
+
+    /// What makes secured connections, again and again.
+    pub(crate) fn maker(&self) -> Result<Maker, Error> {
+        let ca = self.cacert.as_deref().ok_or(Error::Clear)?;
+        let mut config = Arc::unwrap_or_clone(self.tls(ca)?);
+        config.resumption = rustls::client::Resumption::disabled();
+        Ok(Maker { target: self.clone(), tls: Arc::new(config) })
     }
 
     fn tls(&self, ca: &Path) -> Result<Arc<ClientConfig>, Error> {
@@ -97,6 +121,19 @@ impl Target {
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
+    }
+}
+
+/// Makes secured connections.
+pub(crate) struct Maker {
+    target: Target,
+    tls: Arc<ClientConfig>,
+}
+
+impl Maker {
+    /// One more, with a handshake of its own.
+    pub(crate) async fn stream(&self) -> Result<TlsStream<TcpStream>, Error> {
+        self.target.secured(self.tls.clone()).await
     }
 }
 

@@ -66,6 +66,7 @@ fn main() -> ExitCode {
     let (warm_up, requests) = match arguments.workload {
         Workload::Load { batch } => (0, arguments.keys.keys.div_ceil(batch.max(1))),
         Workload::Ready => (0, 1),
+        Workload::Idle => (0, arguments.requests),
         _ => (arguments.warm_up, arguments.requests),
     };
     let (seconds_max, server_pid) = (arguments.seconds_max, arguments.server_pid);

@@ -8,6 +8,7 @@
 //! token that is shown counts, and a bad one is refused even where the certificate alone would do.
 
 use crate::login::Tokens;
+use crate::tls::Bond;
 use audit::{Recorded, Recorder};
 use env::Clock;
 use http::HeaderMap;
@@ -27,6 +28,8 @@ pub struct Connection {
     pub via_tls: bool,
     /// The peer's address without its port; none for a unix socket.
     source: Option<IpAddr>,
+    /// What it stands on, where that is a certificate: requests end with it.
+    bond: Option<Arc<Bond>>,
 }
 
 impl Connection {
@@ -34,7 +37,18 @@ impl Connection {
     #[must_use]
     pub fn new(evidence: Evidence, peer: String, via_tls: bool) -> Self {
         let source = peer.parse::<SocketAddr>().ok().map(|address| address.ip());
-        Self { evidence, peer, via_tls, source }
+        Self { evidence, peer, via_tls, source, bond: None }
+    }
+
+    /// The same, on this bond.
+    #[must_use]
+    pub(crate) fn bound(self, bond: Option<Arc<Bond>>) -> Self {
+        Self { bond, ..self }
+    }
+
+    /// What it stands on; none where nothing can be taken back.
+    pub(crate) fn bond(&self) -> Option<&Arc<Bond>> {
+        self.bond.as_ref()
     }
 }
 

@@ -115,8 +115,19 @@ pub const PING_INTERVAL_SECONDS_MIN: u64 = 5;
 pub const PING_INTERVAL_SECONDS_UNSET: u64 = 300;
 /// How long the sign of life may take, in seconds (etcd's `--grpc-keepalive-timeout`).
 pub const KEEPALIVE_TIMEOUT_SECONDS: u64 = 20;
-/// How often certificate files are looked at, in seconds.
-pub const CERTIFICATE_LOOK_SECONDS: u64 = 5;
+/// How often certificate files are looked at, in seconds; what changed is in force, or refused, within twice that.
+pub const CERTIFICATE_LOOK_SECONDS: u64 = 2;
+/// Largest file of certificates or of a key, in bytes; a bundle of every public authority has a fifth of it.
+pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest file of revocation lists, in bytes: some 400,000 revoked certificates.
+pub const REVOCATION_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Certificates that a client may show in one handshake, its own included.
+pub const CERTIFICATE_CHAIN_MAX: usize = 10;
+/// Bytes of all of them; the transport itself takes no message above 64 KiB.
+pub const CERTIFICATE_CHAIN_BYTES_MAX: usize = 48 * 1024;
+/// How long the streams of a connection whose certificate is no longer accepted may take to end with the reason, in
+/// milliseconds; then it is closed.
+pub const CUT_GRACE_MILLISECONDS: u64 = 300;
 /// Log lines about rejected connections in one second; further ones are counted.
 pub const REJECTION_LINES_PER_SECOND: u32 = 20;
 /// Largest body of a JSON request, in bytes: base64 of the largest request and its field names.

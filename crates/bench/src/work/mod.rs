@@ -3,6 +3,7 @@
 //! A [`Unary`] workload makes one request after another and looks at each answer; all its clients run alike. Watches and
 //! leases are streams and have files of their own. [`go`] makes the connections and runs the workload to its end.
 
+mod handshake;
 mod lease;
 mod unary;
 mod watch;
@@ -57,6 +58,10 @@ pub(crate) enum Workload {
     },
     /// Wait for the first linearizable read that succeeds.
     Ready,
+    /// Make a connection with a full handshake of TLS, again and again. Counts connections.
+    Handshake,
+    /// Open connections and say nothing on them. Counts those that the server has closed; a time is how long it let them be.
+    Idle,
 }
 
 /// Whatever stops a run before it measures.
@@ -82,6 +87,12 @@ pub(crate) async fn go(arguments: &Arguments, run: Rc<Run>) -> Result<(), Error>
     let all = async {
         if let Workload::Ready = arguments.workload {
             return ready(arguments, &run).await;
+        }
+        if let Workload::Handshake = arguments.workload {
+            return Ok(handshake::many(&arguments.target, arguments.clients, &run).await?);
+        }
+        if let Workload::Idle = arguments.workload {
+            return Ok(handshake::idle(&arguments.target, &run).await?);
         }
         let connections = arguments.target.connect(arguments.connections).await?;
         drive(arguments, connections, &run).await
@@ -129,8 +140,8 @@ async fn drive(
                 (method("/etcdserverpb.Lease/LeaseGrant")?, method("/etcdserverpb.Lease/LeaseKeepAlive")?);
             lease::go(&methods, arguments.clients, &connections, run).await?;
         }
-        // Was asked for before there was a connection.
-        Workload::Ready => {}
+        // Were asked for before there was a connection.
+        Workload::Ready | Workload::Handshake | Workload::Idle => {}
     }
     Ok(())
 }

@@ -8,12 +8,13 @@ use super::edge::{Edge, grpc_refusal, is_grpc, refusal};
 use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
 use super::threads::{Phase, Rejections};
+use super::turns::Turns;
 use super::{Limits, Security, Serves};
 use crate::cut::Tasks;
 use crate::gate::Connection;
 use crate::tls::explain::{self, Explanation, Facts, Failure, explain};
 use crate::tls::sniff::{self, Opening};
-use crate::tls::{Loaded, Reloading};
+use crate::tls::{Bond, Loaded, Reloading, Standing};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -33,6 +34,8 @@ use tokio_rustls::LazyConfigAcceptor;
 
 /// How long a mistaken client may take to read its answer before the connection is cut.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How long the streams of a connection that is cut may take to end.
+const CUT_GRACE: Duration = Duration::from_millis(types::limits::CUT_GRACE_MILLISECONDS);
 /// Requests under way on a connection that is refused.
 const REFUSED_STREAMS_MAX: u32 = 16;
 /// How many bytes of a mistaken client are read and thrown away, so that its answer is not lost to a reset.
@@ -55,6 +58,7 @@ pub(super) async fn serve(
     peer: String,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
+    turns: Arc<Turns>,
     handshaken: impl FnOnce(),
 ) {
     let deadline = Instant::now() + shared.limits.handshake_deadline;
@@ -77,9 +81,12 @@ pub(super) async fn serve(
     }
     match (&shared.security, opening) {
         (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
-            if let Some((stream, evidence)) = handshake(stream, tls, deadline, &peer, &shared).await {
+            if let Some((stream, evidence, standing)) =
+                handshake(stream, tls, deadline, &peer, &shared, &turns).await
+            {
                 handshaken();
-                let connection = Connection::new(evidence, peer, true);
+                let bond = standing.as_ref().map(|standing| standing.bond().clone());
+                let connection = Connection::new(evidence, peer, true).bound(bond);
                 http(stream, connection, &shared, phase).await;
             }
         }
@@ -108,7 +115,8 @@ async fn handshake(
     deadline: Instant,
     peer: &str,
     shared: &Shared,
-) -> Option<(TlsStream, Evidence)> {
+    turns: &Arc<Turns>,
+) -> Option<(TlsStream, Evidence, Option<Standing>)> {
     let loaded = tls.current();
     let mut facts = facts(&loaded);
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
@@ -130,11 +138,12 @@ async fn handshake(
     };
     facts.dialled = start.client_hello().server_name().map(str::to_owned);
     let finish = start.into_stream(loaded.config.clone()).into_fallible();
-    match timeout_at(deadline, finish).await {
+    match timeout_at(deadline, turns.step(finish)).await {
         Ok(Ok(stream)) => {
-            let judged = loaded.judge(stream.get_ref().1.peer_certificates());
-            match judged {
-                Ok(evidence) => Some((stream, evidence)),
+            turns.turn().await;
+            let admitted = tls.admit(stream.get_ref().1.peer_certificates());
+            match admitted {
+                Ok((evidence, standing)) => Some((stream, evidence, standing)),
                 Err(failure) => {
                     shared.rejected(peer, &failure, &facts);
                     let words = explain::refusal(&failure, &facts);
@@ -239,6 +248,8 @@ where
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     let mut asked_to_end = false;
+    let cut = cut(connection.bond(), &shared.edge);
+    tokio::pin!(cut);
     loop {
         tokio::select! {
             ended = serving.as_mut() => {
@@ -253,8 +264,24 @@ where
                 asked_to_end = true;
                 serving.as_mut().graceful_shutdown();
             }
+            failure = cut.as_mut() => {
+                let reason = failure.reason();
+                tracing::debug!("remote-addr" = %connection.peer, reason, "connection cut");
+                // Its requests end by themselves, each with the reason; whoever takes nothing of that is not waited for.
+                serving.as_mut().graceful_shutdown();
+                let _ = timeout(CUT_GRACE, serving).await;
+                return;
+            }
         }
     }
+}
+
+/// Waits until the connection may not go on.
+async fn cut(bond: Option<&Arc<Bond>>, edge: &Edge) -> Failure {
+    let Some(bond) = bond else { return std::future::pending().await };
+    let failure = bond.break_up().await;
+    edge.metrics().connections_cut.with([failure.reason()]).inc();
+    failure
 }
 
 fn answer(
@@ -301,7 +328,7 @@ impl Shared {
 
     /// One line for the operator: what happened, and what to do.
     fn rejected(&self, peer: &str, failure: &Failure, facts: &Facts) {
-        self.edge.metrics().handshakes_failed.inc();
+        self.edge.metrics().handshakes_failed.with([failure.reason()]).inc();
         let Some(unsaid) = self.rejections.admit() else { return };
         let Explanation { cause, hint } = explain(failure, facts);
         let server_name = facts.dialled.as_deref().unwrap_or_default();

@@ -2,11 +2,12 @@
 //!
 //! gRPC goes to the services' routes, everything else to the HTTP router.
 
-use super::Serves;
 use super::frames::{Call, Ending, Messages, Received, Sent};
+use super::{Serves, bound};
 use crate::gate::Connection;
 use crate::http::Router;
 use crate::metrics::Metrics;
+use crate::tls::explain::cut;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
@@ -53,6 +54,9 @@ impl Edge {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let grpc = is_grpc(&request);
+        if !grpc && let Some(failure) = connection.bond().and_then(|bond| bond.broken()) {
+            return Ok(refusal(StatusCode::UNAUTHORIZED, &cut(failure).1));
+        }
         request.extensions_mut().insert(connection);
         match serves {
             Serves::Everything | Serves::Grpc if grpc => Ok(self.call(request).await),
@@ -90,13 +94,11 @@ where
     let method = metrics.calls.method(request.uri().path()).cloned();
     let call = || method.clone().map(|method| Call { metrics: metrics.clone(), method });
     let (head, body) = request.into_parts();
+    let bond = head.extensions.get::<Arc<Connection>>().and_then(|connection| connection.bond()).cloned();
     let ending = call().map(Ending::new);
     let body = Received { body, call: call(), messages: Messages::default() };
-    let answer = match routes.call(Request::from_parts(head, body)).await {
-        Ok(answer) => answer,
-        Err(never) => match never {},
-    };
-    let Some(ending) = ending else { return answer };
+    let answer = bound::answer(bond, routes.call(Request::from_parts(head, body))).await;
+    let Some(ending) = ending else { return answer.map(Body::new) };
     let (head, body) = answer.into_parts();
     let body = Body::new(Sent::new(body, &head.headers, ending));
     Response::from_parts(head, body)

@@ -14,6 +14,8 @@
 //! ```
 
 mod bind;
+mod bound;
+mod certificates;
 mod connection;
 mod edge;
 mod frames;
@@ -21,6 +23,7 @@ mod limits;
 mod pings;
 mod socket;
 mod threads;
+mod turns;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -28,10 +31,11 @@ pub(crate) mod testing;
 mod tests;
 
 pub use bind::{Bound, Error, Reserved, bind, reserve};
+pub use certificates::Reload;
 pub use edge::Edge;
 pub(crate) use edge::counted;
 pub use limits::Limits;
-pub use threads::{Reload, Running};
+pub use threads::Running;
 
 use crate::tls::Reloading;
 use std::path::PathBuf;

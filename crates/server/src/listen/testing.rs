@@ -94,6 +94,54 @@ impl Ca {
     pub(crate) fn client(&self, name: &str, good: Good) -> Leaf {
         self.leaf(name, &[], ExtendedKeyUsagePurpose::ClientAuth, good)
     }
+
+    /// A client's certificate with these beginnings and ends, Unix seconds.
+    pub(crate) fn client_between(&self, name: &str, begins: i64, ends: i64) -> Leaf {
+        let moment = |at| time::OffsetDateTime::from_unix_timestamp(at).unwrap();
+        self.made(name, |params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            (params.not_before, params.not_after) = (moment(begins), moment(ends));
+        })
+    }
+
+    /// A certificate of any kind.
+    pub(crate) fn made(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let serial = vec![7, u8::try_from(name.len()).unwrap(), 9];
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&serial));
+        (params.not_before, params.not_after) =
+            (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2090, 1, 1));
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Leaf { certificate, key: key.serialize_pem(), serial }
+    }
+
+    /// A revocation list with this number, that names these, and is due again in this year.
+    pub(crate) fn list(&self, number: u64, revoked: &[&Leaf], due: i32) -> rcgen::CertificateRevocationList {
+        let entry = |leaf: &&Leaf| rcgen::RevokedCertParams {
+            serial_number: rcgen::SerialNumber::from_slice(&leaf.serial),
+            revocation_time: rcgen::date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2024, 1, 1),
+            next_update: rcgen::date_time_ymd(due, 1, 1),
+            crl_number: rcgen::SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap()
+    }
+
+    /// The same in PEM, long before it is stale.
+    pub(crate) fn revoking(&self, number: u64, revoked: &[&Leaf]) -> String {
+        self.list(number, revoked, 2090).pem().unwrap()
+    }
 }
 
 pub(crate) fn held(name: &'static str, pem: &str) -> Source {
@@ -166,7 +214,16 @@ macro_rules! named {
     };
 }
 
-named!(0 = "etcdserverpb.KV", 1 = "etcdserverpb.Watch", 2 = "etcdserverpb.Lease");
+named!(
+    0 = "etcdserverpb.KV",
+    1 = "etcdserverpb.Watch",
+    2 = "etcdserverpb.Lease",
+    3 = "etcdserverpb.Cluster",
+    4 = "etcdserverpb.Maintenance",
+    5 = "etcdserverpb.Auth",
+    6 = "v3lockpb.Lock",
+    7 = "v3electionpb.Election"
+);
 
 impl<const N: usize> tower::Service<Request<Body>> for Named<N> {
     type Response = Response<Body>;
@@ -212,6 +269,19 @@ impl Services {
         let path = request.uri().path().to_owned();
         let token =
             request.headers().get("authorization").and_then(|token| token.to_str().ok()).map(str::to_owned);
+        // Any method can be made to wait for ever: before its answer, or behind the first message of it.
+        match request.headers().get("hang").map(::http::HeaderValue::as_bytes) {
+            Some(b"before") => return std::future::pending().await,
+            Some(b"behind") => {
+                let first = framed(&pb::WatchResponse { created: true, ..Default::default() });
+                let first = tokio_stream::once(Ok::<_, tonic::Status>(http_body::Frame::data(first)));
+                let body = StreamBody::new(tokio_stream::StreamExt::chain(first, tokio_stream::pending()));
+                let mut response = Response::new(Body::new(body));
+                response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+                return response;
+            }
+            _ => {}
+        }
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let message = body.get(5..).unwrap_or_default();
         let ok = tonic::Status::new(tonic::Code::Ok, "");
@@ -285,6 +355,11 @@ impl Services {
         Routes::new(Named::<0>(self.clone()))
             .add_service(Named::<1>(self.clone()))
             .add_service(Named::<2>(self.clone()))
+            .add_service(Named::<3>(self.clone()))
+            .add_service(Named::<4>(self.clone()))
+            .add_service(Named::<5>(self.clone()))
+            .add_service(Named::<6>(self.clone()))
+            .add_service(Named::<7>(self.clone()))
     }
 }
 
@@ -462,7 +537,9 @@ impl<'a> Client<'a> {
         let builder = builder.with_root_certificates(roots);
         let mut config = match &self.shows {
             Some(leaf) => {
-                let chain = vec![CertificateDer::from_pem_slice(leaf.certificate.as_bytes()).unwrap()];
+                let chain: Result<Vec<_>, _> =
+                    CertificateDer::pem_slice_iter(leaf.certificate.as_bytes()).collect();
+                let chain = chain.unwrap();
                 let key = PrivateKeyDer::from_pem_slice(leaf.key.as_bytes()).unwrap();
                 let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
                 // This way the key need not be the certificate's: an impostor would do the same.
@@ -522,6 +599,25 @@ impl Called {
         let answer = pb::RangeResponse::decode(&self.body[5..]).unwrap();
         String::from_utf8(answer.kvs[0].value.to_vec()).unwrap()
     }
+}
+
+/// A secured stream to a server.
+pub(crate) trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Connects over TCP, or over a unix socket where the server's address is one, and tells the peer's name.
+pub(crate) async fn secured(
+    client: &Client<'_>,
+    server: &Server,
+) -> (std::io::Result<Box<dyn Stream>>, String) {
+    let Some(path) = server.address.strip_prefix("unix:") else {
+        let (stream, peer) = client.connect(server).await;
+        return (stream.map(|stream| Box::new(stream) as Box<dyn Stream>), peer);
+    };
+    let stream = tokio::net::UnixStream::connect(path).await.unwrap();
+    let name = ServerName::try_from(client.dials).unwrap();
+    let stream = tokio_rustls::TlsConnector::from(client.config()).connect(name, stream).await;
+    (stream.map(|stream| Box::new(stream) as Box<dyn Stream>), "unix".to_owned())
 }
 
 /// Opens HTTP/2 on a stream; the connection lives as long as the runtime.
@@ -598,6 +694,12 @@ impl Write for Collected {
 fn listen_to_the_log() {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| crate::log::start_for_tests(Box::new(Collected)));
+}
+
+/// The log lines that hold all of these.
+pub(crate) fn lines_with(wanted: &[&str]) -> Vec<String> {
+    let lines = LINES.lock().unwrap();
+    lines.iter().filter(|line| wanted.iter().all(|each| line.contains(each))).cloned().collect()
 }
 
 /// The log line about a peer, as JSON. Lines are written before the connection is closed, at the latest soon after.

@@ -4,11 +4,14 @@
 //! [`Running::stop`] waits for the threads. What is still under way when the grace is over is cut.
 
 use super::bind::{Bound, Error, Socket as Listening};
+use super::certificates::{self, Reload};
 use super::connection::{Shared, serve};
 use super::socket::Accepted;
+use super::turns::Turns;
 use super::{Edge, Limits, Listener, Security};
 use crate::letterbox::Letterbox;
-use crate::tls::{Exchange, Reloading};
+use crate::metrics::Metrics;
+use crate::tls::Reloading;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -41,15 +44,7 @@ pub struct Running {
     ended: std_mpsc::Receiver<()>,
     tls: Vec<Arc<Reloading>>,
     open: Arc<AtomicUsize>,
-}
-
-/// What became of one certificate at a reload.
-#[derive(Debug)]
-pub struct Reload {
-    /// The certificate's name.
-    pub name: String,
-    /// What happened.
-    pub result: Result<Exchange, crate::tls::Error>,
+    metrics: Arc<Metrics>,
 }
 
 impl Bound {
@@ -76,6 +71,7 @@ impl Bound {
         let rejections = Arc::new(Rejections::new(limits.rejection_lines_per_second));
         let mut tls: Vec<Arc<Reloading>> = Vec::new();
         let mut listeners = Vec::new();
+        let mut served = Vec::new();
         for (listener, socket) in self.sockets {
             if let Security::Tls(reloading) | Security::ClearOrTls(reloading) = &listener.security
                 && !tls.iter().any(|known| Arc::ptr_eq(known, reloading))
@@ -83,8 +79,12 @@ impl Bound {
                 tls.push(reloading.clone());
             }
             let local = local(&listener, &socket);
+            if let Security::Tls(reloading) | Security::ClearOrTls(reloading) = &listener.security {
+                served.push((local.clone(), reloading.clone()));
+            }
             listeners.push((shared(local, &listener, edge, limits, &rejections), socket));
         }
+        edge.metrics().shows_ends_of(served);
         let open = Arc::new(AtomicUsize::new(0));
         let dispatch =
             Dispatch { workers, turn: AtomicUsize::new(0), open: open.clone(), limit: limits.connections };
@@ -93,14 +93,17 @@ impl Bound {
             move || async move { accept_all(listeners, dispatch, phase, tls, edge, limits.reload_interval).await }
         };
         threads.push(thread("edge-accept".to_owned(), ended_sender, accept)?);
-        Ok(Running { phase, threads, ended, tls, open })
+        Ok(Running { phase, threads, ended, tls, open, metrics: edge.metrics().clone() })
     }
 }
 
 impl Running {
-    /// Reads every certificate anew; what does not fit stays as it was.
+    /// Reads every certificate anew; what does not fit stays as it was. Connections that the new ones do not accept have been
+    /// told when it returns.
     pub fn reload(&self) -> Vec<Reload> {
-        reload(&self.tls)
+        let results = certificates::reload(&self.tls);
+        certificates::count(&results, &self.metrics);
+        results
     }
 
     /// Connections that are open.
@@ -234,8 +237,8 @@ async fn accept_all(
             }
         });
     }
-    if !reload_interval.is_zero() && !tls.is_empty() {
-        tasks.spawn(look_at_certificates(tls, edge, reload_interval));
+    if !tls.is_empty() {
+        tasks.spawn(certificates::watch(tls, edge.metrics().clone(), reload_interval));
     }
     let _ = phase.wait_for(|phase| *phase > Phase::Serving).await;
     // Dropping the tasks closes the listening sockets.
@@ -316,7 +319,7 @@ async fn work(
     mut phase: watch::Receiver<Phase>,
     handshakes_max: usize,
 ) {
-    let handshakes = Arc::new(Handshakes::default());
+    let (handshakes, turns) = (Arc::new(Handshakes::default()), Turns::here());
     let mut connections = JoinSet::new();
     let mut number = 0_u64;
     let handed = phase.clone();
@@ -332,7 +335,7 @@ async fn work(
                 number = number.wrapping_add(1);
                 let (mine, finished) = (number, handshakes.clone());
                 let handshaken = move || finished.forget(mine);
-                let task = serve(socket, peer, shared, handed.clone(), handshaken);
+                let task = serve(socket, peer, shared, handed.clone(), turns.clone(), handshaken);
                 let finished = handshakes.clone();
                 let handle = connections.spawn(async move {
                     task.await;
@@ -379,49 +382,6 @@ impl Handshakes {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, AbortHandle>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-async fn look_at_certificates(tls: Vec<Arc<Reloading>>, edge: Edge, interval: Duration) {
-    let mut ticks = tokio::time::interval(interval);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut told = None;
-    loop {
-        ticks.tick().await;
-        let results = reload(&tls);
-        if let Some(first) = tls.first() {
-            edge.metrics().certificate_not_after.set(first.current().not_after);
-        }
-        // The same complaint is made once, not every few seconds.
-        let complaint =
-            results.iter().find_map(|reload| reload.result.as_ref().err().map(ToString::to_string));
-        if complaint != told {
-            say(&results);
-            told = complaint;
-        } else {
-            say_changes(&results);
-        }
-    }
-}
-
-fn reload(tls: &[Arc<Reloading>]) -> Vec<Reload> {
-    tls.iter().map(|tls| Reload { name: tls.settings().certificate.name(), result: tls.reload() }).collect()
-}
-
-fn say(results: &[Reload]) {
-    for Reload { name, result } in results {
-        if let Err(error) = result {
-            tracing::warn!(certificate = %name, %error, hint = error.hint(), "keeping the certificate in use");
-        }
-    }
-    say_changes(results);
-}
-
-fn say_changes(results: &[Reload]) {
-    for Reload { name, result } in results {
-        if matches!(result, Ok(Exchange::Replaced)) {
-            tracing::info!(certificate = %name, "certificates exchanged; new connections use them");
-        }
     }
 }
 

@@ -4,8 +4,9 @@
 //! with `strongroom_`.
 
 use super::text::{Kind, Labels, Text, whole};
-use super::value::{Counter, Gauge, Histogram};
+use super::value::{Counter, Gauge, Histogram, Labelled};
 use super::{Detail, Metrics, Readings, process};
+use std::collections::BTreeMap;
 
 pub(super) fn encode(m: &Metrics, r: &Readings, detail: Detail, text: &mut Text) {
     debugging(m, r, text);
@@ -190,12 +191,22 @@ fn server(m: &Metrics, r: &Readings, text: &mut Text) {
 }
 
 fn own(m: &Metrics, text: &mut Text) {
+    ends(m, text);
     let name = "strongroom_certificate_not_after_seconds";
     text.gauge(name, "When the serving certificate ends, Unix time; 0 for none.", &m.certificate_not_after);
+    let name = "strongroom_certificate_reloads_total";
+    text.by("result", name, "Changed certificate files that were taken, or not.", &m.certificate_reloads);
+    let name = "strongroom_certificates_refused";
+    let help = "Listeners whose certificate files were refused, so that older ones are in use.";
+    text.gauge(name, help, &m.certificates_refused);
     text.gauge("strongroom_connections", "Open client connections.", &m.connections);
+    let name = "strongroom_connections_cut_total";
+    let help = "Connections cut because their client's certificate was no longer accepted.";
+    text.by("reason", name, help, &m.connections_cut);
     let name = "strongroom_connections_refused_total";
     text.counter(name, "Connections refused because too many were open.", &m.connections_refused);
-    text.counter("strongroom_handshakes_failed_total", "TLS handshakes that failed.", &m.handshakes_failed);
+    let name = "strongroom_handshakes_failed_total";
+    text.by("reason", name, "TLS handshakes that failed.", &m.handshakes_failed);
     let name = "strongroom_lists_bytes";
     text.gauge(name, "Memory that large lists under way have reserved.", &m.lists_bytes);
     let name = "strongroom_lists_cut_total";
@@ -243,9 +254,36 @@ fn own(m: &Metrics, text: &mut Text) {
     );
 }
 
+/// Certificates, CAs and revocation lists by listener: what is left of them.
+fn ends(m: &Metrics, text: &mut Text) {
+    let now = i64::try_from(rustls::pki_types::UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+    let name = "strongroom_certificate_expires_in_seconds";
+    let help = "Seconds until a certificate, CA or revocation list of a listener ends; negative when it has.";
+    text.family(name, help, Kind::Gauge);
+    for (listener, ends) in m.ends() {
+        // Of two CAs of one name, as at an exchange of keys, the one that ends first.
+        let mut first: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for end in &ends {
+            let least = first.entry((end.kind.word(), &end.name)).or_insert(end.life.ends);
+            *least = end.life.ends.min(*least);
+        }
+        for ((kind, what), ends) in first {
+            let labels: Labels<'_> = &[("kind", kind), ("listener", &listener), ("name", what)];
+            text.sample(name, labels, signed(ends.saturating_sub(now)));
+        }
+    }
+}
+
 impl Text {
     fn counter(&mut self, name: &str, help: &str, counter: &Counter) {
         self.count(name, help, counter.value());
+    }
+
+    fn by(&mut self, label: &str, name: &str, help: &str, counters: &Labelled<Counter, 1>) {
+        self.family(name, help, Kind::Counter);
+        for ([value], counter) in counters.all() {
+            self.sample(name, &[(label, value)], whole(counter.value()));
+        }
     }
 
     fn count(&mut self, name: &str, help: &str, count: u64) {
@@ -285,7 +323,6 @@ fn signed(value: i64) -> f64 {
 mod tests {
     use super::*;
     use crate::metrics::{MethodName, Shape};
-    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 

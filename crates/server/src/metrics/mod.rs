@@ -13,8 +13,9 @@ pub mod process;
 pub mod text;
 pub mod value;
 
+use crate::tls::{End, Reloading};
 pub use grpc::{Calls, Method, MethodName, Shape, methods};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 pub use value::{Counter, Gauge, Histogram, Labelled};
 
 /// Bounds of the range histogram: 0.1 ms doubling to 52 s.
@@ -73,8 +74,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections refused because too many were open.
     pub connections_refused: Counter,
-    /// TLS handshakes that failed.
-    pub handshakes_failed: Counter,
+    /// TLS handshakes that failed, by reason.
+    pub handshakes_failed: Labelled<Counter, 1>,
+    /// Connections cut because their certificate was no longer accepted, by reason.
+    pub connections_cut: Labelled<Counter, 1>,
     /// Requests refused because of how their connection was made: no certificate, a wrong one, no encryption.
     pub requests_refused: Counter,
     /// Requests that their sender had not the right to make.
@@ -91,6 +94,12 @@ pub struct Metrics {
     pub logins_throttled: Counter,
     /// Streams and watchers cut because their caller lost the right to them.
     pub streams_cut: Counter,
+    /// What became of changed certificate files: "replaced", "refused".
+    pub certificate_reloads: Labelled<Counter, 1>,
+    /// Listeners whose files are not those in use, because they were refused.
+    pub certificates_refused: Gauge,
+    /// Listeners by their addresses, with what they serve by.
+    ends: Mutex<Vec<(String, Arc<Reloading>)>>,
     /// When the serving certificate ends, Unix seconds; 0 when there is none.
     pub certificate_not_after: Gauge,
     /// Bytes that large lists under way have reserved.
@@ -138,7 +147,8 @@ impl Metrics {
             defrag_inflight: Gauge::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
-            handshakes_failed: Counter::default(),
+            handshakes_failed: by_failure(),
+            connections_cut: by_failure(),
             requests_refused: Counter::default(),
             requests_denied: Counter::default(),
             requests_limited: Counter::default(),
@@ -147,6 +157,9 @@ impl Metrics {
             enrolments_refused: Counter::default(),
             logins_throttled: Counter::default(),
             streams_cut: Counter::default(),
+            certificate_reloads: reloads(),
+            certificates_refused: Gauge::default(),
+            ends: Mutex::default(),
             certificate_not_after: Gauge::default(),
             lists_bytes: Gauge::default(),
             lists_waiting: Gauge::default(),
@@ -159,6 +172,17 @@ impl Metrics {
         }
     }
 
+    /// From now on a scrape shows when the certificates of these listeners, by their addresses, end.
+    pub(crate) fn shows_ends_of(&self, listeners: Vec<(String, Arc<Reloading>)>) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = listeners;
+    }
+
+    /// What ends, by listener.
+    fn ends(&self) -> Vec<(String, Vec<End>)> {
+        let listeners = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().map(|(listener, tls)| (listener.clone(), tls.current().ends())).collect()
+    }
+
     /// The text that a scrape gets.
     #[must_use]
     pub fn encode(&self, readings: &Readings, detail: Detail) -> String {
@@ -166,6 +190,21 @@ impl Metrics {
         families::encode(self, readings, detail, &mut text);
         text.finish()
     }
+}
+
+/// Every reason is there from the start, so that the first of its kind is seen as an increase.
+fn by_failure() -> Labelled<Counter, 1> {
+    let labelled = Labelled::new(Counter::default);
+    for reason in crate::tls::Failure::REASONS {
+        let _ = labelled.with([reason]);
+    }
+    labelled
+}
+
+fn reloads() -> Labelled<Counter, 1> {
+    let labelled = Labelled::new(Counter::default);
+    let _ = (labelled.with(["replaced"]), labelled.with(["refused"]));
+    labelled
 }
 
 /// What the member knows of itself at the moment of a scrape.

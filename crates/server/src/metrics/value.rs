@@ -15,6 +15,14 @@ pub struct Labelled<T, const N: usize> {
     by_label: RwLock<BTreeMap<[&'static str; N], Arc<T>>>,
 }
 
+impl<const N: usize> Labelled<Counter, N> {
+    /// Of all labels together.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.all().iter().map(|(_, counter)| counter.value()).sum()
+    }
+}
+
 impl<T, const N: usize> Labelled<T, N> {
     /// No instrument yet; `make` makes one when a label set is first used.
     #[must_use]

@@ -17,15 +17,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct Certificates {
     now: WallTime,
-    /// What was read, by its settings: listeners of the same files share them.
-    read: Vec<(tls::Settings, Arc<Reloading>)>,
     said: Vec<Problem>,
     loose: Vec<String>,
+    /// Listeners with the same files have them in common.
+    opened: Vec<Arc<Reloading>>,
 }
 
 impl Certificates {
     pub(super) fn new(now: WallTime) -> Self {
-        Self { now, read: Vec::new(), said: Vec::new(), loose: Vec::new() }
+        Self { now, said: Vec::new(), loose: Vec::new(), opened: Vec::new() }
     }
 
     /// Reads those files that somebody brought, before anything is made: a mistake in them leaves nothing behind.
@@ -73,8 +73,8 @@ impl Certificates {
     /// # Errors
     /// Nothing can be served with them.
     pub(super) fn read(&mut self, settings: &tls::Settings) -> Result<Arc<Reloading>, Failure> {
-        if let Some((_, read)) = self.read.iter().find(|(known, _)| known == settings) {
-            return Ok(read.clone());
+        if let Some(opened) = self.opened.iter().find(|opened| opened.settings() == settings) {
+            return Ok(opened.clone());
         }
         self.warn_of_loose_key(&settings.key);
         let mut problems = foreign::check(settings, self.now);
@@ -90,7 +90,7 @@ impl Certificates {
                 }
                 self.said.append(&mut problems);
                 let loaded = Arc::new(loaded);
-                self.read.push((settings.clone(), loaded.clone()));
+                self.opened.push(loaded.clone());
                 Ok(loaded)
             }
             Err(error) => {
@@ -167,10 +167,14 @@ mod tests {
         let leaf = ca.leaf("ended", &["localhost"], ExtendedKeyUsagePurpose::ServerAuth, Good::InThePast);
         let settings = tls::Settings::new(held("a.crt", &leaf.certificate), held("a.key", &leaf.key));
         let mut certificates = Certificates::new(now());
-        for _ in 0..2 {
+        for other in [None, Some("another listener")] {
+            let settings = tls::Settings { client_settings: other, ..settings.clone() };
             assert!(certificates.read(&settings).is_ok());
             let [said] = certificates.said.as_slice() else { panic!("{:?}", certificates.said) };
             assert!(said.what.contains("has ended") && said.hint.contains("renew"), "{said}");
         }
+        // The same settings are the same files, judged and exchanged once.
+        let shared = [certificates.read(&settings).unwrap(), certificates.read(&settings).unwrap()];
+        assert!(Arc::ptr_eq(&shared[0], &shared[1]));
     }
 }

@@ -6,14 +6,17 @@
 use rustls::{AlertDescription, CertificateError};
 use std::fmt::Write;
 use std::io;
+use types::limits::{CERTIFICATE_CHAIN_BYTES_MAX, CERTIFICATE_CHAIN_MAX};
 
 /// What went wrong in a handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The client showed no certificate.
     NoCertificate,
-    /// The client's certificate comes from a CA that is not in the bundle, or its signature does not fit.
+    /// The client's certificate comes from a CA that is not in the bundle.
     UnknownIssuer,
+    /// The client's certificate names a CA of the bundle, which has not signed it.
+    Forged,
     /// The client's certificate has ended.
     Expired,
     /// The client's certificate has not begun, or the clocks differ.
@@ -24,6 +27,10 @@ pub enum Failure {
     WrongPurpose,
     /// The client's certificate is good, and its name is not among those let in.
     NotAllowed(String),
+    /// The client's certificate is good, and carries several identities.
+    SeveralUris(String),
+    /// What the client showed is above the bound on certificates.
+    TooLarge,
     /// The client ended the handshake: it does not accept our certificate.
     Rejected(AlertDescription),
     /// No protocol version or suite in common.
@@ -66,6 +73,7 @@ impl Failure {
             rustls::Error::NoApplicationProtocol => {
                 Self::Incompatible("no application protocol in common".to_owned())
             }
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::HandshakePayloadTooLarge) => Self::TooLarge,
             rustls::Error::InvalidMessage(_) => Self::ClearText(super::sniff::Opening::Unknown),
             other => Self::Other(other.to_string()),
         }
@@ -75,17 +83,66 @@ impl Failure {
         match error {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownIssuer,
+            CertificateError::UnknownIssuer => Self::UnknownIssuer,
+            CertificateError::BadSignature => Self::Forged,
             CertificateError::Revoked => Self::Revoked,
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::WrongPurpose
             }
-            CertificateError::Other(other) if other.0.is::<super::verify::NotAllowed>() => {
-                Self::NotAllowed(other.0.to_string())
-            }
+            CertificateError::Other(other) => match other.0.downcast_ref() {
+                Some(refusal) => Self::of_refusal(refusal),
+                None => Self::Other(format!("client certificate refused: {}", other.0)),
+            },
             other => Self::Other(format!("client certificate refused: {other}")),
         }
     }
+}
+
+impl Failure {
+    /// The word for it in metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoCertificate => "no_certificate",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Forged => "forged",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::Revoked => "revoked",
+            Self::WrongPurpose => "wrong_purpose",
+            Self::NotAllowed(_) => "name_not_allowed",
+            Self::SeveralUris(_) => "several_uris",
+            Self::TooLarge => "too_large",
+            Self::Rejected(_) => "rejected_by_client",
+            Self::Incompatible(_) => "incompatible",
+            Self::ClearText(_) => "clear_text",
+            Self::TlsOnClear => "tls_on_clear",
+            Self::Deadline(_) => "deadline",
+            Self::Closed => "closed",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// Every word that [`Failure::reason`] gives.
+    pub const REASONS: [&'static str; 17] = [
+        "no_certificate",
+        "unknown_issuer",
+        "forged",
+        "expired",
+        "not_yet_valid",
+        "revoked",
+        "wrong_purpose",
+        "name_not_allowed",
+        "several_uris",
+        "too_large",
+        "rejected_by_client",
+        "incompatible",
+        "clear_text",
+        "tls_on_clear",
+        "deadline",
+        "closed",
+        "other",
+    ];
 }
 
 /// What a listener knows that helps to explain.
@@ -137,6 +194,35 @@ pub fn refusal(failure: &Failure, facts: &Facts) -> String {
     format!("client certificate refused: {}: {hint}", cause.trim_start_matches("tls: "))
 }
 
+/// What the requests are told of a connection whose certificate was accepted and is no longer. Whoever can mend it by
+/// connecting anew, with a certificate that was renewed or issued by the new CA, is told a code that clients retry; a revoked one
+/// is final.
+#[must_use]
+pub fn cut(failure: &Failure) -> (tonic::Code, String) {
+    let because = |cause: &str, step: &str| format!("connection cut: {cause}: {step}");
+    match failure {
+        Failure::Revoked => (
+            tonic::Code::Unauthenticated,
+            because("the client certificate was revoked", "issue a new one for this client"),
+        ),
+        Failure::Expired => (
+            tonic::Code::Unavailable,
+            because("the client certificate has ended", "connect anew with a renewed one"),
+        ),
+        Failure::UnknownIssuer | Failure::Forged => (
+            tonic::Code::Unavailable,
+            because(
+                "the client certificate's CA is no longer trusted here",
+                "connect anew with a certificate of a CA that is",
+            ),
+        ),
+        other => {
+            let step = "connect anew; the answer then says what is wrong";
+            (tonic::Code::Unavailable, because(cause(other).trim_start_matches("tls: "), step))
+        }
+    }
+}
+
 fn cause(failure: &Failure) -> String {
     match failure {
         Failure::NoCertificate => "tls: client didn't provide a certificate".into(),
@@ -151,7 +237,13 @@ fn cause(failure: &Failure) -> String {
         Failure::WrongPurpose => {
             "tls: failed to verify certificate: x509: certificate specifies an incompatible key usage".into()
         }
-        Failure::NotAllowed(reason) => format!("tls: {reason}"),
+        Failure::Forged => {
+            "tls: failed to verify certificate: x509: certificate signed by unknown authority: the signature is not that of the CA that it names".into()
+        }
+        Failure::NotAllowed(reason) | Failure::SeveralUris(reason) => format!("tls: {reason}"),
+        Failure::TooLarge => format!(
+            "tls: the client's certificates are too large: at most {CERTIFICATE_CHAIN_MAX} of together {CERTIFICATE_CHAIN_BYTES_MAX} bytes are looked at"
+        ),
         Failure::Rejected(alert) => format!("remote error: tls: {}", spelled(*alert)),
         Failure::Incompatible(reason) => format!("tls: nothing in common with the client: {reason}"),
         Failure::ClearText(_) => "tls: first record does not look like a TLS handshake".into(),
@@ -174,6 +266,17 @@ fn hint(failure: &Failure, facts: &Facts) -> String {
              its CA to the client CA bundle (--trusted-ca-file; strongroom up: --tls-client-ca){}",
             issuers(facts)
         ),
+        Failure::Forged => format!(
+            "forged, or issued by an older key of that CA: issue a new one with the CA whose certificate is in the client CA \
+             bundle (openssl verify -CAfile BUNDLE CERTIFICATE){}",
+            issuers(facts)
+        ),
+        Failure::SeveralUris(_) => {
+            "which of them is meant cannot be told: issue it with one URI (openssl x509 -ext subjectAltName shows them)".into()
+        }
+        Failure::TooLarge => {
+            "show the certificate and its intermediates alone, not a whole bundle; a certificate with very many names has to be split".into()
+        }
         Failure::Expired => "the client's certificate has ended: renew it; if it is new, compare the clocks".into(),
         Failure::NotYetValid => "the client's certificate begins in the future: compare the clocks of both machines".into(),
         Failure::Revoked => "the client's certificate is on the revocation list: issue a new one".into(),
@@ -265,6 +368,9 @@ mod tests {
             Failure::Revoked,
             Failure::WrongPurpose,
             Failure::NotAllowed("x".into()),
+            Failure::Forged,
+            Failure::SeveralUris("x".into()),
+            Failure::TooLarge,
             Failure::Rejected(AlertDescription::BadCertificate),
             Failure::Rejected(AlertDescription::CertificateExpired),
             Failure::Incompatible("x".into()),
@@ -276,6 +382,7 @@ mod tests {
         ] {
             let Explanation { cause, hint } = explain(&failure, &facts);
             assert!(!cause.is_empty() && hint.len() > 20, "{failure:?}");
+            assert!(Failure::REASONS.contains(&failure.reason()), "{failure:?}");
             assert!(!cause.contains('\n') && !hint.contains('\n') && !hint.contains("  "), "{hint}");
         }
     }

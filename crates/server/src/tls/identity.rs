@@ -47,6 +47,15 @@ fn names(der: &CertificateDer<'_>) -> Option<CertificateNames> {
     })
 }
 
+/// How many URIs the certificate carries.
+pub(super) fn uris(der: &CertificateDer<'_>) -> usize {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return 0 };
+    let alternatives = certificate.subject_alternative_name().ok().flatten();
+    alternatives.map_or(0, |names| {
+        names.value.general_names.iter().filter(|name| matches!(name, GeneralName::URI(_))).count()
+    })
+}
+
 /// The one that there is; none where there are several.
 fn only<T>(mut each: impl Iterator<Item = T>) -> Option<T> {
     let first = each.next()?;

@@ -3,17 +3,18 @@
 //! Reads every source, checks that the pieces fit together (key with certificate, CA bundle not empty, CRL readable) and
 //! keeps what messages need: the certificate's names and when it ends.
 
-use super::{Clients, Failure, Settings, Source, Version, identity, suites, verify};
+use super::revocation::{Lists, REVOCATIONS, Stale};
+use super::{Clients, End, Failure, Kind, Settings, Source, Version, identity, shown, suites, verify};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
-use rustls::server::danger::ClientCertVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use state::auth::Evidence;
+use std::io::Read;
 use std::sync::Arc;
+use types::limits::{CERTIFICATE_FILE_BYTES_MAX, REVOCATION_FILE_BYTES_MAX};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-/// What a list of revoked certificates is called in messages.
-pub(super) const REVOCATIONS: &str = "revocation list";
+const CA_BUNDLE: &str = "client CA bundle";
 
 /// Why a listener's TLS could not be set up. Each has a [`Error::hint`].
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,61 @@ pub enum Error {
         /// The certificate's path.
         name: String,
     },
+    /// A file is larger than any of its kind may be.
+    #[error("{what} {name} is larger than {limit} bytes")]
+    TooLarge {
+        /// What it is for.
+        what: &'static str,
+        /// Its path.
+        name: String,
+        /// How many are read.
+        limit: u64,
+    },
+    /// Nobody who is trusted has signed the revocation list.
+    #[error("revocation list {name} of {issuer:?} is not believed: {why}")]
+    ListUnsigned {
+        /// The list's path.
+        name: String,
+        /// Who is said to have made it.
+        issuer: String,
+        /// What is missing.
+        why: &'static str,
+    },
+    /// The revocation list is past the date at which a newer one was due.
+    #[error("revocation list {name} of {issuer:?} is stale: a newer one was due on {}", shown(*.due))]
+    ListStale {
+        /// The list's path.
+        name: String,
+        /// Whose it is.
+        issuer: String,
+        /// When a newer one was due, Unix seconds.
+        due: i64,
+    },
+    /// The revocation list in use is newer.
+    #[error("revocation list {name} of {issuer:?} is an old one: {found}, while {in_use} is in use")]
+    ListOlder {
+        /// The list's path.
+        name: String,
+        /// Whose it is.
+        issuer: String,
+        /// Its number and date.
+        found: String,
+        /// Those of the one in use.
+        in_use: String,
+    },
+    /// The file holds no list of an issuer any more that is trusted and had one.
+    #[error(
+        "revocation list {name} holds no list of {issuer:?} any more, whose certificates are still accepted"
+    )]
+    ListGone {
+        /// The list's path.
+        name: String,
+        /// Whose list is gone.
+        issuer: String,
+    },
+    /// This build is for the validated module, and what it would serve with is not of it.
+    #[error("this build serves with a FIPS validated module only, and that is not in use")]
+    NotApproved,
     /// rustls refused the rest.
     #[error("tls settings refused: {0}")]
     Refused(String),
@@ -85,8 +141,7 @@ impl Error {
         match self {
             Self::Read { .. } => "check the path and that this user may read it",
             Self::Parse { what: REVOCATIONS, .. } => {
-                "the list must be DER or PEM, of version 2 and with a number (openssl ca: set crlnumber and crl_extensions); look at it \
-                 with openssl crl -text"
+                "the list must be DER or PEM, one full list of each issuer; look at it with openssl crl -text"
             }
             Self::Empty { .. } | Self::Parse { .. } => {
                 "the file must be PEM, with -----BEGIN and -----END lines; look at it with openssl x509 -text"
@@ -102,6 +157,25 @@ impl Error {
             Self::Expired { .. } => {
                 "renew it and put the new certificate and key in place; they are read again within seconds"
             }
+            Self::TooLarge { .. } => {
+                "check that it is the file that is meant; only what clients or this member need belongs into it"
+            }
+            Self::ListUnsigned { .. } => {
+                "give the list that the CA in the client CA bundle has signed (openssl crl -CAfile BUNDLE -noout), or put its issuer's certificate into \
+                 the bundle"
+            }
+            Self::ListStale { .. } => {
+                "have the CA make a new one (openssl ca -gencrl) and put it in place; if it is new, compare the clocks"
+            }
+            Self::ListOlder { .. } => {
+                "put the newest list in place; if the CA was set back, give its list a number above the one in use, or restart the member"
+            }
+            Self::ListGone { .. } => {
+                "write the lists of all issuers into the one file; to do without one, restart the member"
+            }
+            Self::NotApproved => {
+                "leave --cipher-suites empty; if it is, the module's own test failed: use the usual build, or another machine"
+            }
             Self::Refused(_) => "check certificate, key and CA files",
         }
     }
@@ -113,16 +187,36 @@ pub struct Loaded {
     /// For the handshake.
     pub(crate) config: Arc<ServerConfig>,
     /// What decides on clients' certificates, where they are asked for.
-    clients: Option<Arc<dyn ClientCertVerifier>>,
+    clients: Option<Arc<verify::Verifier>>,
+    pub(super) lists: Arc<Lists>,
+    /// The CAs of the bundle, revoked ones too.
+    bundle: Vec<CertificateDer<'static>>,
+    /// CAs of the bundle that a list names: they are not trusted.
+    pub(super) revoked_cas: Vec<String>,
     /// The names that the serving certificate carries.
     pub names: Vec<String>,
     /// Who issues clients' certificates.
     pub client_issuers: Vec<String>,
+    /// When the serving certificate begins and ends, Unix seconds.
+    pub serving: Validity,
+    /// Of each CA of clients.
+    pub client_cas: Vec<(String, Validity)>,
     /// When the serving certificate ends, Unix seconds.
     pub not_after: i64,
     /// As in the settings.
     pub(crate) client_settings: Option<&'static str>,
     names_administrators: bool,
+    certificate_name: String,
+    is_renewed_here: bool,
+}
+
+/// When something begins and ends, Unix seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Validity {
+    /// From here on,
+    pub begins: i64,
+    /// until here.
+    pub ends: i64,
 }
 
 impl Loaded {
@@ -130,14 +224,63 @@ impl Loaded {
     ///
     /// # Errors
     /// [`Failure`] when a certificate is demanded and none, or none that is good, was shown.
-    pub(crate) fn judge(&self, shown: Option<&[CertificateDer<'_>]>) -> Result<Evidence, Failure> {
+    pub(crate) fn judge(
+        &self,
+        shown: Option<&[CertificateDer<'_>]>,
+        now: UnixTime,
+    ) -> Result<Evidence, Failure> {
         let Some(verifier) = &self.clients else { return Ok(Evidence::None) };
         let Some((leaf, rest)) = shown.and_then(<[_]>::split_first) else {
             return Err(Failure::NoCertificate);
         };
-        match verifier.verify_client_cert(leaf, rest, UnixTime::now()) {
-            Ok(_) => Ok(identity::evidence(leaf, self.names_administrators)),
+        match verifier.judge(leaf, rest, now) {
+            Ok(()) => Ok(identity::evidence(leaf, self.names_administrators)),
             Err(error) => Err(Failure::of_tls(&error)),
+        }
+    }
+
+    /// Whether certificates decide on anything here.
+    pub(super) fn asks_for_certificates(&self) -> bool {
+        self.clients.is_some()
+    }
+
+    /// Whether a list names any of these: much cheaper than to judge them.
+    pub(super) fn revokes(&self, shown: &[CertificateDer<'_>]) -> bool {
+        self.clients.is_some() && self.lists.name_any(shown)
+    }
+
+    /// All that ends.
+    #[must_use]
+    pub fn ends(&self) -> Vec<End> {
+        let end = |kind, name, life| End { kind, name, life, is_renewed_here: false };
+        let serving = End {
+            is_renewed_here: self.is_renewed_here,
+            ..end(Kind::Serving, self.certificate_name.clone(), self.serving)
+        };
+        let cas = self.client_cas.iter().map(|(subject, life)| end(Kind::ClientCa, subject.clone(), *life));
+        let lists = self.lists.lives().map(|(issuer, life)| end(Kind::RevocationList, issuer, life));
+        std::iter::once(serving).chain(cas).chain(lists).collect()
+    }
+
+    /// The revocation lists that are stale at `now`, Unix seconds.
+    pub fn stale_lists(&self, now: i64) -> impl Iterator<Item = Stale> {
+        self.lists.stale(now)
+    }
+
+    /// When a newer revocation list is due, Unix seconds; none without lists, or where they do not say.
+    #[must_use]
+    pub fn lists_due(&self) -> Option<i64> {
+        self.lists.due()
+    }
+
+    /// Whether this may take the place of `before` at `now`, Unix seconds.
+    pub(super) fn may_follow(&self, before: &Self, settings: &Settings, now: i64) -> Result<(), Error> {
+        if self.not_after < now && before.not_after >= now {
+            return Err(Error::Expired { name: settings.certificate.name() });
+        }
+        match &settings.crl {
+            Some(source) => self.lists.may_follow(&before.lists, source, &self.bundle, now),
+            None => Ok(()),
         }
     }
 }
@@ -153,13 +296,14 @@ pub(super) struct Material {
 
 impl Material {
     pub(super) fn read(settings: &Settings) -> Result<Self, Error> {
-        let optional =
-            |source: &Option<Source>, what| source.as_ref().map(|source| source.read(what)).transpose();
+        let optional = |source: &Option<Source>, what, limit| {
+            source.as_ref().map(|source| source.read(what, limit)).transpose()
+        };
         Ok(Self {
-            certificate: settings.certificate.read("certificate")?,
-            key: settings.key.read("private key")?.into(),
-            client_ca: optional(&settings.client_ca, "client CA bundle")?,
-            crl: optional(&settings.crl, "revocation list")?,
+            certificate: settings.certificate.read("certificate", CERTIFICATE_FILE_BYTES_MAX)?,
+            key: settings.key.read("private key", CERTIFICATE_FILE_BYTES_MAX)?.into(),
+            client_ca: optional(&settings.client_ca, CA_BUNDLE, CERTIFICATE_FILE_BYTES_MAX)?,
+            crl: optional(&settings.crl, REVOCATIONS, REVOCATION_FILE_BYTES_MAX)?,
         })
     }
 }
@@ -177,30 +321,34 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     let key = PrivateKeyDer::from_pem_slice(&material.key)
         .map_err(|_| Error::Empty { what: "private key", name: settings.key.name() })?;
     let about = about(chain.first(), &settings.certificate)?;
-    let roots = match (&settings.client_ca, &material.client_ca) {
-        (Some(source), Some(pem)) => certificates(pem, "client CA bundle", source)?,
-        _ => Vec::new(),
-    };
-    let crls = match (&settings.crl, &material.crl) {
-        (Some(source), Some(bytes)) => revocations(bytes, source)?,
-        _ => Vec::new(),
-    };
-    let client_issuers = roots.iter().filter_map(|root| subject(root)).collect();
-
     let provider = Arc::new(suites::provider(&settings.cipher_suites)?);
+    let bundle = match (&settings.client_ca, &material.client_ca) {
+        (Some(source), Some(pem)) => certificates(pem, CA_BUNDLE, source)?,
+        _ => Vec::new(),
+    };
+    let lists = match (&settings.crl, &material.crl) {
+        (Some(source), Some(bytes)) => {
+            Lists::read(bytes, source, &bundle, provider.signature_verification_algorithms.all)?
+        }
+        _ => Lists::default(),
+    };
+    let lists = Arc::new(lists);
+    let (revoked, roots): (Vec<_>, Vec<_>) = bundle.iter().cloned().partition(|ca| lists.name_any([ca]));
+    let client_cas: Vec<_> = roots.iter().filter_map(about_ca).collect();
+
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(versions(settings)?)
         .map_err(|error| Error::Refused(error.to_string()))?;
-    let has_crls = !crls.is_empty();
     let clients = match settings.clients {
         Clients::Anyone => None,
-        Clients::Explained | Clients::Required => Some(verify::verifier(settings, roots, crls, provider)?),
+        Clients::Explained | Clients::Required => {
+            Some(Arc::new(verify::Verifier::new(settings, roots, lists.clone(), provider)?))
+        }
     };
     let builder = match (&clients, settings.clients) {
         (None, _) => builder.with_no_client_auth(),
         (Some(verifier), Clients::Explained) => {
-            let deferring = verify::Deferring { verifier: verifier.clone(), has_crls };
-            builder.with_client_cert_verifier(Arc::new(deferring))
+            builder.with_client_cert_verifier(Arc::new(verify::Deferring(verifier.clone())))
         }
         (Some(verifier), _) => builder.with_client_cert_verifier(verifier.clone()),
     };
@@ -214,14 +362,27 @@ pub(super) fn build(settings: &Settings, material: &Material) -> Result<Loaded, 
     // A resumed session would skip the CRL and the certificate's end.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    if cfg!(feature = "fips") {
+        config.require_ems = true;
+        if !config.fips() {
+            return Err(Error::NotApproved);
+        }
+    }
     Ok(Loaded {
         config: Arc::new(config),
         clients,
+        lists,
+        revoked_cas: revoked.iter().filter_map(about_ca).map(|(subject, _)| subject).collect(),
+        bundle,
         names: about.names,
-        client_issuers,
-        not_after: about.not_after,
+        client_issuers: client_cas.iter().map(|(subject, _)| subject.clone()).collect(),
+        serving: about.validity,
+        client_cas,
+        not_after: about.validity.ends,
         client_settings: settings.client_settings,
         names_administrators: settings.names_administrators,
+        certificate_name: settings.certificate.name(),
+        is_renewed_here: settings.is_renewed_here,
     })
 }
 
@@ -254,22 +415,9 @@ fn certificates(
     Ok(found)
 }
 
-fn revocations(bytes: &[u8], source: &Source) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
-    let what = REVOCATIONS;
-    if !bytes.starts_with(b"-----") && !bytes.is_empty() {
-        return Ok(vec![CertificateRevocationListDer::from(bytes.to_vec())]);
-    }
-    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(Error::Empty { what, name: source.name() }),
-        Err(error) => Err(Error::Parse { what, name: source.name(), reason: error.to_string() }),
-    }
-}
-
 struct About {
     names: Vec<String>,
-    not_after: i64,
+    validity: Validity,
 }
 
 fn about(leaf: Option<&CertificateDer<'_>>, source: &Source) -> Result<About, Error> {
@@ -280,7 +428,7 @@ fn about(leaf: Option<&CertificateDer<'_>>, source: &Source) -> Result<About, Er
     let names = certificate.subject_alternative_name().ok().flatten();
     let names =
         names.map_or_else(Vec::new, |names| names.value.general_names.iter().filter_map(written).collect());
-    Ok(About { names, not_after: certificate.validity().not_after.timestamp() })
+    Ok(About { names, validity: validity(&certificate) })
 }
 
 fn parse<'a>(
@@ -294,9 +442,14 @@ fn parse<'a>(
     }
 }
 
-fn subject(der: &CertificateDer<'_>) -> Option<String> {
+fn about_ca(der: &CertificateDer<'_>) -> Option<(String, Validity)> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    Some(certificate.subject().to_string())
+    Some((certificate.subject().to_string(), validity(&certificate)))
+}
+
+fn validity(certificate: &X509Certificate<'_>) -> Validity {
+    let validity = certificate.validity();
+    Validity { begins: validity.not_before.timestamp(), ends: validity.not_after.timestamp() }
 }
 
 fn written(name: &GeneralName<'_>) -> Option<String> {
@@ -330,12 +483,22 @@ impl Source {
         (mode & 0o004 != 0).then_some(mode)
     }
 
-    fn read(&self, what: &'static str) -> Result<Vec<u8>, Error> {
-        match self {
-            Self::File(path) => {
-                std::fs::read(path).map_err(|source| Error::Read { what, name: self.name(), source })
-            }
-            Self::Held(_, bytes) => Ok(bytes.to_vec()),
+    fn read(&self, what: &'static str, limit: u64) -> Result<Vec<u8>, Error> {
+        let path = match self {
+            Self::File(path) => path,
+            Self::Held(_, bytes) => return Ok(bytes.to_vec()),
+        };
+        let failed = |source| Error::Read { what, name: self.name(), source };
+        // A pipe or a device would keep whoever reads it waiting.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(failed(std::io::Error::other("it is no file")));
         }
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(failed)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::TooLarge { what, name: self.name(), limit });
+        }
+        Ok(bytes)
     }
 }

@@ -7,22 +7,40 @@
 //! Invariants:
 //! - TLS 1.3, and 1.2 only where the settings ask, with AEAD suites and ephemeral keys only;
 //! - a set of files that does not fit together never replaces one that does;
-//! - no session is resumed: every connection proves its certificate against the CAs and the CRL in force.
+//! - no session is resumed: every connection proves its certificate against the CAs and the CRL in force;
+//! - a connection stands as long as what it showed is accepted: at each exchange of the material it is judged again.
 
+mod bonds;
+mod ends;
 pub mod explain;
 mod identity;
 mod load;
 mod reload;
+mod revocation;
+mod signed;
 pub mod sniff;
 mod suites;
 mod verify;
 
+pub(crate) use bonds::{Bond, Standing, Waiting};
+pub use ends::{End, Kind};
+pub(crate) use ends::{Step, Warnings};
 pub use explain::{Explanation, Facts, Failure};
-pub use load::{Error, Loaded, load};
+pub use load::{Error, Loaded, Validity, load};
 pub use reload::{Exchange, Reloading};
+pub use revocation::Stale;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A moment as people read it.
+pub(crate) fn shown(unix_seconds: i64) -> String {
+    let at =
+        time::OffsetDateTime::from_unix_timestamp(unix_seconds).unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let (date, time) = (at.date(), at.time());
+    let (month, day, year) = (u8::from(date.month()), date.day(), date.year());
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", time.hour(), time.minute(), time.second())
+}
 
 /// Where a piece of PEM comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +65,17 @@ pub enum Clients {
     Required,
 }
 
+/// What is made of things that etcd lets pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Manner {
+    /// A stale revocation list is refused at start, a connection whose certificate ends is cut, a certificate with several
+    /// identities is refused.
+    #[default]
+    Strict,
+    /// As etcd: a stale list is taken with a warning, a connection outlives its certificate, URIs are not looked at.
+    AsEtcd,
+}
+
 /// A protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
@@ -67,7 +96,7 @@ pub struct Settings {
     pub client_ca: Option<Source>,
     /// What is demanded of clients.
     pub clients: Clients,
-    /// Certificates that are no longer to be trusted, PEM or DER.
+    /// Lists of certificates that are no longer to be trusted, each signed by a CA of `client_ca`; PEM or DER.
     pub crl: Option<Source>,
     /// Common names that are let in; none means all.
     pub allowed_common_names: Vec<String>,
@@ -81,6 +110,10 @@ pub struct Settings {
     pub cipher_suites: Vec<String>,
     /// What to run on this machine for a client's settings that work, where there is such a command.
     pub client_settings: Option<&'static str>,
+    /// What is made of things that etcd lets pass.
+    pub manner: Manner,
+    /// Whether the member made the certificate, and renews it by itself.
+    pub is_renewed_here: bool,
     /// Whether `client_ca` is this cluster's own authority, whose word about administrators counts.
     pub names_administrators: bool,
 }
@@ -101,6 +134,8 @@ impl Settings {
             max_version: Version::Tls13,
             cipher_suites: Vec::new(),
             client_settings: None,
+            manner: Manner::Strict,
+            is_renewed_here: false,
             names_administrators: false,
         }
     }

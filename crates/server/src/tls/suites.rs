@@ -18,6 +18,11 @@ pub(super) fn provider(names: &[String]) -> Result<CryptoProvider, Error> {
         kx_group::SECP256R1,
         kx_group::SECP384R1,
     ];
+    if cfg!(feature = "fips") {
+        // Only what the validated module may be asked for.
+        provider.kx_groups.retain(|group| group.fips());
+        provider.cipher_suites.retain(rustls::SupportedCipherSuite::fips);
+    }
     if names.is_empty() {
         return Ok(provider);
     }

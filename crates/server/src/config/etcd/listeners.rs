@@ -266,6 +266,7 @@ impl Builder<'_, '_> {
             client_ca: client_ca.map(Source::File),
             clients: if demands { Clients::Explained } else { Clients::Anyone },
             crl: self.settings.path(side.crl).map(Source::File),
+            manner: tls::Manner::AsEtcd,
             allowed_common_names: side
                 .common_names
                 .map_or_else(Vec::new, |names| self.settings.strings(names)),

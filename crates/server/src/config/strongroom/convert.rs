@@ -318,6 +318,7 @@ fn uses(tls: &tls::Settings, pki: &Path) -> bool {
 }
 
 fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -> tls::Settings {
+    let is_made = reader.path("tls-cert").is_none() && reader.path("tls-key").is_none();
     let (certificate, key) = match (reader.path("tls-cert"), reader.path("tls-key")) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) => (made::certificate(pki, Role::Server), made::key(pki, Role::Server)),
@@ -355,6 +356,7 @@ fn client_security(reader: &mut Reader<'_>, pki: &Path, notes: &mut Vec<Note>) -
         min_version,
         max_version: Version::Tls13,
         client_settings: Some("eval \"$(strongroom env)\""),
+        is_renewed_here: is_made,
         names_administrators,
         ..tls::Settings::new(Source::File(certificate), Source::File(key))
     }
@@ -365,6 +367,7 @@ fn peer_security(pki: &Path) -> tls::Settings {
         client_ca: Some(Source::File(made::peer_ca(pki))),
         crl: Some(Source::File(made::peer_crl(pki))),
         clients: Clients::Required,
+        is_renewed_here: true,
         ..tls::Settings::new(
             Source::File(made::certificate(pki, Role::Peer)),
             Source::File(made::key(pki, Role::Peer)),

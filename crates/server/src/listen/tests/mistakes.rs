@@ -1,7 +1,8 @@
 //! The mistakes clients make with TLS: each has its answer, its log line, and a second as its bound.
 
 use crate::listen::testing::*;
-use crate::tls::{Clients, Settings, Version};
+use crate::listen::{Address, Serves};
+use crate::tls::{Clients, Manner, Settings, Version};
 use rcgen::ExtendedKeyUsagePurpose;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -79,50 +80,237 @@ fn a_required_certificate_that_is_missing_ends_the_handshake() {
     });
 }
 
+/// A wrong certificate, with what it has to be told as.
+struct Wrong {
+    leaf: Leaf,
+    /// The alert where nothing is explained.
+    alert: &'static str,
+    reason: &'static str,
+    cause: &'static str,
+    hint: &'static str,
+}
+
+/// Everything that can be wrong with a certificate that a client shows.
+fn wrong_certificates(ca: &Ca) -> Vec<Wrong> {
+    let (other, same_name) = (Ca::new("other"), Ca::new("ca"));
+    let usage = |usage| move |params: &mut rcgen::CertificateParams| params.extended_key_usages = vec![usage];
+    let names = |count: usize| {
+        move |params: &mut rcgen::CertificateParams| {
+            let name = |at| {
+                rcgen::SanType::DnsName(format!("a-name-of-some-length-{at}.example").try_into().unwrap())
+            };
+            params.subject_alt_names = (0..count).map(name).collect();
+        }
+    };
+    let uris = ca.made("root", |params| {
+        let uri = |text: &str| rcgen::SanType::URI(text.try_into().unwrap());
+        params.subject_alt_names = vec![uri("spiffe://a/b"), uri("spiffe://a/c")];
+    });
+    let mut long = ca.client("root", Good::Now);
+    long.certificate = format!("{}{}", long.certificate, other.pem.repeat(10));
+    let wrong = |leaf, alert, reason, cause, hint| Wrong { leaf, alert, reason, cause, hint };
+    vec![
+        wrong(
+            other.client("root", Good::Now),
+            "UnknownCA",
+            "unknown_issuer",
+            "signed by unknown authority",
+            "--trusted-ca-file",
+        ),
+        wrong(
+            same_name.client("root", Good::Now),
+            "",
+            "forged",
+            "signature is not that of the CA that it names",
+            "openssl verify",
+        ),
+        wrong(ca.client("root", Good::InThePast), "CertificateExpired", "expired", "has expired", "renew it"),
+        wrong(
+            ca.client("root", Good::InTheFuture),
+            "CertificateExpired",
+            "not_yet_valid",
+            "not yet valid",
+            "clocks",
+        ),
+        wrong(
+            ca.made("x", usage(ExtendedKeyUsagePurpose::ServerAuth)),
+            "UnsupportedCertificate",
+            "wrong_purpose",
+            "incompatible key usage",
+            "clientAuth",
+        ),
+        wrong(
+            ca.made("x", usage(ExtendedKeyUsagePurpose::CodeSigning)),
+            "UnsupportedCertificate",
+            "wrong_purpose",
+            "incompatible key usage",
+            "clientAuth",
+        ),
+        wrong(uris, "", "several_uris", "carries 2 URIs", "one URI"),
+        wrong(
+            ca.made("x", names(1_400)),
+            "",
+            "too_large",
+            "at most 10 of together 49152 bytes",
+            "not a whole bundle",
+        ),
+        wrong(long, "", "too_large", "at most 10 of together 49152 bytes", "not a whole bundle"),
+    ]
+}
+
 /// A wrong certificate costs etcd's clients five silent seconds; here each request is answered with what is wrong with it,
-/// over gRPC and HTTP, and nothing of the member is reached. Where nothing is explained, the alert is all.
+/// over gRPC and HTTP, on every kind of listener, at once, and nothing of the member is reached. Where nothing is explained, the
+/// alert is all. Each is counted by its reason.
 #[test]
 fn wrong_certificates_are_refused_with_their_reason() {
     block_on(async {
-        let (ca, other) = (Ca::new("ca"), Ca::new("other"));
-        let wrong_use = ca.leaf("x", &["x"], ExtendedKeyUsagePurpose::ServerAuth, Good::Now);
-        for (leaf, alert, cause, hint) in [
-            (
-                other.client("root", Good::Now),
-                "UnknownCA",
-                "signed by unknown authority",
-                "--trusted-ca-file",
-            ),
-            (ca.client("root", Good::InThePast), "CertificateExpired", "has expired", "renew it"),
-            (ca.client("root", Good::InTheFuture), "CertificateExpired", "not yet valid", "clocks"),
-            (wrong_use, "UnsupportedCertificate", "incompatible key usage", "clientAuth"),
-        ] {
-            let server = Plan::tls(settings(&ca, Clients::Required)).start();
+        let ca = Ca::new("ca");
+        let directory = tempfile::tempdir().unwrap();
+        for Wrong { leaf, alert, reason, cause, hint } in wrong_certificates(&ca) {
             let client = Client::new(&ca, Some(leaf));
-            let ((error, peer), took) = timed(client.refused(&server)).await;
-            assert!(error.contains(alert), "{error} is not {alert}");
+            for serves in [Serves::Everything, Serves::Grpc, Serves::Http] {
+                let server = Plan { serves, ..Plan::tls(settings(&ca, Clients::Required)) }.start();
+                let ((error, peer), took) = timed(client.refused(&server)).await;
+                assert!(error.contains("alert") && error.contains(alert), "{error} is not {alert}");
+                assert!(took < AT_ONCE, "{took:?}");
+                let line = line_about(&server, &peer).await;
+                assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
+                assert!(line["hint"].as_str().unwrap().contains(hint), "{line}");
+                assert_eq!(server.metrics.handshakes_failed.with([reason]).value(), 1, "{reason}");
+                assert_eq!(server.metrics.handshakes_failed.sum(), 1);
+            }
+            for (serves, is_unix) in [
+                (Serves::Everything, false),
+                (Serves::Grpc, false),
+                (Serves::Http, false),
+                (Serves::Everything, true),
+            ] {
+                let plan = Plan { serves, ..Plan::tls(settings(&ca, Clients::Explained)) };
+                let server = match is_unix {
+                    true => plan.start_at(Address::Unix(directory.path().join(reason))),
+                    false => plan.start(),
+                };
+                let (stream, peer) = secured(&client, &server).await;
+                let (called, took) = timed(async {
+                    let mut sender = http2(stream.unwrap()).await;
+                    call(&mut sender, range("who")).await.unwrap()
+                })
+                .await;
+                assert!(called.code == 16 && called.body.is_empty(), "{called:?}");
+                assert!(called.message.contains(cause) && called.message.contains(hint), "{called:?}");
+                assert!(took < AT_ONCE, "{took:?}");
+                assert!(line_about(&server, &peer).await["hint"].as_str().unwrap().contains(hint));
+                for path in ["/health", "/metrics", "/v3/kv/range"] {
+                    let mut stream = secured(&client, &server).await.0.unwrap();
+                    let request =
+                        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+                    stream.write_all(request.as_bytes()).await.unwrap();
+                    let mut answer = Vec::new();
+                    let _ = stream.read_to_end(&mut answer).await;
+                    let answer = Answer::parse(&answer);
+                    assert_eq!(answer.status, 400, "{path}");
+                    assert!(answer.body.contains(cause) && answer.body.contains(hint), "{}", answer.body);
+                }
+                assert_eq!(server.metrics.client_received_bytes.value(), 0);
+                assert_eq!(server.metrics.handshakes_failed.with([reason]).value(), 4, "{reason}");
+            }
+        }
+    });
+}
+
+/// Certificates above what the transport takes in one message end the handshake with the same words in the log, whatever is
+/// explained otherwise.
+#[test]
+fn a_certificate_beyond_every_bound_is_named_too() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let huge = ca.made("x", |params| {
+            let name = |at| {
+                rcgen::SanType::DnsName(format!("a-name-of-some-length-{at}.example").try_into().unwrap())
+            };
+            params.subject_alt_names = (0..4_000).map(name).collect();
+        });
+        for clients in [Clients::Required, Clients::Explained] {
+            let server = Plan::tls(settings(&ca, clients)).start();
+            let ((_, peer), took) = timed(Client::new(&ca, Some(huge.clone())).refused(&server)).await;
             assert!(took < AT_ONCE, "{took:?}");
             let line = line_about(&server, &peer).await;
-            assert!(line["error"].as_str().unwrap().contains(cause), "{line}");
-            assert!(line["hint"].as_str().unwrap().contains(hint), "{line}");
+            assert!(line["error"].as_str().unwrap().contains("certificates are too large"), "{line}");
+            assert_eq!(server.metrics.handshakes_failed.with(["too_large"]).value(), 1);
+        }
+    });
+}
 
-            let server = Plan::tls(settings(&ca, Clients::Explained)).start();
-            let (stream, peer) = client.connect(&server).await;
-            let (called, took) = timed(async {
-                let mut sender = http2(stream.unwrap()).await;
-                call(&mut sender, range("who")).await.unwrap()
-            })
-            .await;
-            assert!(called.code == 16 && called.body.is_empty(), "{called:?}");
-            assert!(called.message.contains(cause) && called.message.contains(hint), "{called:?}");
-            assert!(took < AT_ONCE, "{took:?}");
-            assert!(line_about(&server, &peer).await["hint"].as_str().unwrap().contains(hint));
-            for path in ["/health", "/metrics", "/v3/kv/range"] {
-                let answer = client.http(&server, path).await;
-                assert_eq!(answer.status, 400, "{path}");
-                assert!(answer.body.contains(cause) && answer.body.contains(hint), "{}", answer.body);
+/// etcd looks at no URI: a foreign certificate with several is good there for its common name, and stays so.
+#[test]
+fn several_uris_are_nothing_to_etcd() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        let uris = ca.made("root", |params| {
+            let uri = |text: &str| rcgen::SanType::URI(text.try_into().unwrap());
+            params.subject_alt_names = vec![uri("spiffe://a/b"), uri("spiffe://a/c")];
+        });
+        let as_etcd = Settings { manner: Manner::AsEtcd, ..settings(&ca, Clients::Explained) };
+        let server = Plan::tls(as_etcd).start();
+        let mut sender = http2(Client::new(&ca, Some(uris)).connect(&server).await.0.unwrap()).await;
+        let called = call(&mut sender, range("who")).await.unwrap();
+        assert!(called.value().contains("common_name: \"root\""), "{called:?}");
+        assert!(called.value().contains("uri: None"), "{called:?}");
+    });
+}
+
+/// kubeadm's server.crt and peer.crt are for servers and clients both: a certificate that somebody brought is judged by its CA,
+/// time and purpose, and not by what its name seems to be for.
+#[test]
+fn a_certificate_for_both_purposes_is_a_clients_too() {
+    block_on(async {
+        let ca = Ca::new("etcd-ca");
+        let kubeadms = ca.made("control-plane-1", |params| {
+            params.extended_key_usages =
+                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            params.subject_alt_names = vec![
+                rcgen::SanType::DnsName("localhost".try_into().unwrap()),
+                rcgen::SanType::IpAddress("10.0.0.1".parse().unwrap()),
+            ];
+        });
+        let without_usage = ca.made("plain", |_| {});
+        for manner in [Manner::Strict, Manner::AsEtcd] {
+            for leaf in [&kubeadms, &without_usage] {
+                let served = Settings {
+                    client_ca: Some(held("ca.crt", &ca.pem)),
+                    clients: Clients::Explained,
+                    manner,
+                    ..Settings::new(
+                        held("server.crt", &kubeadms.certificate),
+                        held("server.key", &kubeadms.key),
+                    )
+                };
+                let server = Plan::tls(served).start();
+                let client = Client::new(&ca, Some(leaf.clone()));
+                assert_eq!(client.http(&server, "/health").await.status, 200);
             }
-            assert_eq!(server.metrics.client_received_bytes.value(), 0);
+        }
+    });
+}
+
+/// Whoever controls the name server of an address must not thereby control who is let in: allowed names are those that the
+/// certificate carries. The test's clients come from 127.0.0.1, which every resolver calls localhost.
+#[test]
+fn no_address_is_looked_up_to_let_somebody_in() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        for allowed in ["localhost", "127.0.0.1"] {
+            let allowed =
+                Settings { allowed_hostnames: vec![allowed.into()], ..settings(&ca, Clients::Required) };
+            let server = Plan::tls(allowed).start();
+            let stranger =
+                ca.leaf("localhost", &["elsewhere.example"], ExtendedKeyUsagePurpose::ClientAuth, Good::Now);
+            let (_, peer) = Client::new(&ca, Some(stranger)).refused(&server).await;
+            let line = line_about(&server, &peer).await;
+            assert!(line["error"].as_str().unwrap().contains("none of the allowed names"), "{line}");
+            let named =
+                ca.leaf("x", &["localhost", "127.0.0.1"], ExtendedKeyUsagePurpose::ClientAuth, Good::Now);
+            assert_eq!(Client::new(&ca, Some(named)).http(&server, "/health").await.status, 200);
         }
     });
 }
