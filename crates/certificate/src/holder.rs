@@ -10,7 +10,7 @@ use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256 as HPKE;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer};
-use state::pki::{Holder, SealedKey};
+use state::pki::{Authority, Holder, SealedKey};
 use zeroize::Zeroizing;
 
 /// The form's number.
@@ -129,6 +129,15 @@ pub(crate) fn seal(authority: &str, key: &[u8], to: &Holder) -> Result<SealedKey
         .map_err(|error| Error::Make { what: "a sealed key", why: error.to_string() })?;
     let sealed = [&[VERSION][..], &encapsulated.0, &sealed].concat();
     Ok(SealedKey { holder: to.id.clone(), sealed: sealed.into() })
+}
+
+/// An authority's private key, which one holder can open, sealed to another.
+///
+/// # Errors
+/// [`Error::Sealed`], if the first cannot open it.
+pub fn reseal(authority: &Authority, by: &HolderKey, to: &Holder) -> Result<SealedKey, Error> {
+    let key = by.open(&authority.id, &authority.keys)?;
+    seal(&authority.id, &key, to)
 }
 
 fn holder(public: Vec<u8>, name: &str, is_recovery: bool) -> Holder {

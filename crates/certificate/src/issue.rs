@@ -13,7 +13,7 @@
 //! Every certificate has a random serial number of its own, begins an hour early (clocks differ) and ends no later than
 //! its issuer.
 
-use crate::about::{About, hex};
+use crate::about::About;
 use crate::error::Error;
 use crate::holder::{HolderKey, seal};
 use crate::pem;
@@ -237,7 +237,8 @@ pub struct Leaf {
 /// A root or issuer that can sign.
 pub struct Signer {
     pub(crate) issuer: Issuer<'static, rcgen::KeyPair>,
-    certificate: Vec<u8>,
+    /// What stands behind a leaf: this authority's own, and the same key's by another root.
+    certificates: Vec<Bytes>,
     id: String,
     not_after: i64,
 }
@@ -255,7 +256,8 @@ impl Signer {
         let id = key_id(&about.public_key);
         let issuer =
             Issuer::from_ca_cert_der(&certificate.into(), key.0).map_err(|error| error.to_string())?;
-        Ok(Self { issuer, certificate: certificate.to_vec(), id, not_after: about.not_after })
+        let certificates = vec![Bytes::copy_from_slice(certificate)];
+        Ok(Self { issuer, certificates, id, not_after: about.not_after })
     }
 
     /// From the register, with the key of a holder.
@@ -275,7 +277,8 @@ impl Signer {
         };
         let certificate = authority.certificates.first().map(Bytes::as_ref).unwrap_or_default();
         let key = KeyPair::from_der(key).map_err(wrong)?;
-        Self::new(certificate, key).map_err(wrong)
+        let signer = Self::new(certificate, key).map_err(wrong)?;
+        Ok(Self { certificates: authority.certificates.clone(), ..signer })
     }
 
     /// When it ends, Unix seconds.
@@ -328,7 +331,8 @@ impl Signer {
             by: wanted.by.clone(),
             revoked: 0,
         };
-        let chain = pem::certificates([signed.der().as_ref(), self.certificate.as_slice()]);
+        let behind = self.certificates.iter().map(Bytes::as_ref);
+        let chain = pem::certificates(std::iter::once(signed.der().as_ref()).chain(behind));
         Ok(Leaf { issued, chain })
     }
 }
@@ -363,7 +367,7 @@ fn serial() -> Result<SerialNumber, Error> {
 
 /// Eight hexadecimal digits that tell two authorities apart by name.
 fn mark(key: &KeyPair) -> String {
-    hex(key_id(&key.public_key()).as_bytes().get(..4).unwrap_or_default())
+    key_id(&key.public_key()).chars().take(8).collect()
 }
 
 fn subject(common_name: &str) -> DistinguishedName {

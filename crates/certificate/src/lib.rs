@@ -23,7 +23,7 @@ mod tests;
 
 pub use about::{About, fits, shown};
 pub use error::Error;
-pub use holder::{HolderKey, public_key_from_pem, public_key_to_pem};
+pub use holder::{HolderKey, public_key_from_pem, public_key_to_pem, reseal};
 pub use issue::{Authority, Leaf, Signer, Wanted, issuer, issuer_again, life, root};
 pub use rcgen::PublicKeyData as Signable;
 pub use request::{KeyPair, PublicKey, key_id};

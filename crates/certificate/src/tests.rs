@@ -233,7 +233,7 @@ fn the_revocation_list_names_what_is_revoked() {
 /// A token survives its text; a wrong character anywhere, a missing one, and somebody else's are told from it.
 #[test]
 fn a_mistyped_token_is_told_as_that() {
-    let token = Token::generate(Pin::of(b"a root")).unwrap();
+    let token = Token::generate(&[Role::Server, Role::Peer], Pin::of(b"a root")).unwrap();
     let text = token.to_text();
     assert_eq!(Token::parse(&format!(" {}\n", *text)).unwrap(), token);
     assert_eq!(token.id.len(), 16);

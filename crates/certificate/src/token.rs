@@ -2,16 +2,17 @@
 //! trusted.
 //!
 //! ```text
-//! srt_ base64url( id 8 · secret 16 · SHA-256 of the root's public key 32 · check 4 )
+//! srt_ base64url( id 8 · roles 1 · secret 16 · SHA-256 of the root's public key 32 · check 4 )
 //! ```
 //!
-//! The check is the beginning of the SHA-256 of all before it: a token that was mistyped or cut is told as that.
+//! A role is a bit: 1 server, 2 peer, 4 client, 8 administrator. The check is the beginning of the SHA-256 of all before it: a token that was mistyped or cut is told as that.
 
 use crate::about::hex;
 use crate::error::Error;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use state::pki::Role;
 use zeroize::Zeroizing;
 
 const PREFIX: &str = "srt_";
@@ -19,7 +20,7 @@ const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 16;
 const PIN_BYTES: usize = 32;
 const CHECK_BYTES: usize = 4;
-const BYTES: usize = ID_BYTES + SECRET_BYTES + PIN_BYTES + CHECK_BYTES;
+const BYTES: usize = ID_BYTES + 1 + SECRET_BYTES + PIN_BYTES + CHECK_BYTES;
 
 /// The hash of a root's public key (SubjectPublicKeyInfo).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ impl std::fmt::Display for Pin {
 pub struct Token {
     /// What it is called.
     pub id: String,
+    /// For which roles it gives certificates.
+    pub roles: Vec<Role>,
     /// What proves that one has it.
     pub secret: Zeroizing<[u8; SECRET_BYTES]>,
     /// By which the root is known.
@@ -62,7 +65,7 @@ impl Token {
     ///
     /// # Errors
     /// [`Error::Make`]
-    pub fn generate(pin: Pin) -> Result<Self, Error> {
+    pub fn generate(roles: &[Role], pin: Pin) -> Result<Self, Error> {
         let mut bytes = Zeroizing::new([0_u8; ID_BYTES + SECRET_BYTES]);
         aws_lc_rs::rand::fill(&mut *bytes)
             .map_err(|_| Error::Make { what: "a token", why: "there is no randomness".to_owned() })?;
@@ -70,7 +73,7 @@ impl Token {
         bytes[0] |= 0x80;
         let mut secret = Zeroizing::new([0; SECRET_BYTES]);
         secret.copy_from_slice(&bytes[ID_BYTES..]);
-        Ok(Self { id: hex(&bytes[..ID_BYTES]), secret, pin })
+        Ok(Self { id: hex(&bytes[..ID_BYTES]), roles: roles.to_vec(), secret, pin })
     }
 
     /// What the secret is compared with.
@@ -85,7 +88,8 @@ impl Token {
         let id: Vec<u8> = (0..ID_BYTES)
             .map(|at| u8::from_str_radix(self.id.get(2 * at..2 * at + 2).unwrap_or("0"), 16).unwrap_or(0))
             .collect();
-        let mut bytes = Zeroizing::new([id.as_slice(), &*self.secret, &self.pin.0].concat());
+        let roles = self.roles.iter().fold(0, |bits, role| bits | bit(*role));
+        let mut bytes = Zeroizing::new([id.as_slice(), &[roles], &*self.secret, &self.pin.0].concat());
         let check = sha256(&bytes);
         bytes.extend_from_slice(&check[..CHECK_BYTES]);
         Zeroizing::new(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(&*bytes)))
@@ -110,13 +114,24 @@ impl Token {
             return Err(wrong("a character of it is wrong"));
         }
         let (id, rest) = said.split_at(ID_BYTES);
+        let (roles, rest) = rest.split_at(1);
         let (secret, pin) = rest.split_at(SECRET_BYTES);
         let length = || wrong("it is not of a token's length");
         Ok(Self {
             id: id.iter().map(|byte| format!("{byte:02x}")).collect(),
+            roles: Role::ALL.into_iter().filter(|role| roles[0] & bit(*role) != 0).collect(),
             secret: Zeroizing::new(secret.try_into().map_err(|_| length())?),
             pin: Pin(pin.try_into().map_err(|_| length())?),
         })
+    }
+}
+
+fn bit(role: Role) -> u8 {
+    match role {
+        Role::Server => 1,
+        Role::Peer => 2,
+        Role::Client => 4,
+        Role::Administrator => 8,
     }
 }
 

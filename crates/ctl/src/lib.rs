@@ -19,6 +19,7 @@ mod secret;
 mod settings;
 
 pub use command::Command;
+pub use command::pki::{Pki, Recover};
 pub use connect::certificate::Certificate;
 pub use connect::explain::{Explanation, FileFault, Material, Scene, Stage, Trouble, explain};
 pub use exit::{Code, Failure};

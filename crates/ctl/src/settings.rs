@@ -91,6 +91,8 @@ pub struct Global {
 pub(crate) enum Verification {
     Required,
     DangerouslySkipped,
+    /// Not yet: nothing secret is said, and what is heard is held against a pin.
+    ByPin,
 }
 
 /// The options, checked.

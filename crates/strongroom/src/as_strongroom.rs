@@ -3,10 +3,11 @@
 use crate::{memory, welcome};
 use clap::error::ErrorKind::{DisplayHelp, DisplayHelpOnMissingArgumentOrSubcommand};
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use env::Env;
 use server::config::{Exit, Surroundings, etcd, strongroom};
 use server::{log, run};
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::LazyLock;
 
@@ -43,6 +44,9 @@ pub(crate) fn run() -> ExitCode {
     });
     match parsed {
         Ok(Cli { command: Command::Up(flags), .. }) => up(&flags),
+        Ok(Cli { command: Command::Client(ctl::Command::Pki(ctl::Pki::Recover(recover))), .. }) => {
+            recovery(&recover)
+        }
         Ok(Cli { global, command: Command::Client(command) }) => {
             ctl::execute(&global, command, &mut Cli::command())
         }
@@ -115,6 +119,39 @@ fn up(flags: &strongroom::Flags) -> ExitCode {
     welcome::print(&config, &started.facts, place.as_deref());
     match started.until_stopped() {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure.to_string()),
+    }
+}
+
+/// Makes an administrator's certificate on a member that is not running.
+fn recovery(options: &ctl::Recover) -> ExitCode {
+    let given = [
+        ("--data-dir", &options.data_dir),
+        ("--pki-dir", &options.pki_dir),
+        ("--key-file", &options.key_file),
+    ];
+    let given =
+        given.into_iter().filter_map(|(flag, path)| Some([OsString::from(flag), path.clone()?.into()]));
+    let line = [OsString::from(UP)].into_iter().chain(given.flatten());
+    let flags = strongroom::Flags::augment_args(clap::Command::new(UP)).get_matches_from(line);
+    let config = match strongroom::Flags::from_arg_matches(&flags)
+        .map_err(|error| error.to_string())
+        .map(|flags| strongroom::configure(&flags, &Surroundings::of_process(2)))
+    {
+        Ok(Ok(config)) => config,
+        Ok(Err(exit)) => return leave(&exit),
+        Err(error) => return fail(&error),
+    };
+    memory::keep_off_swap();
+    match run::recover(&config, &Env::real(), options.recovery_key.as_deref()) {
+        Ok(recovered) => {
+            let made = &recovered.administrator;
+            println!("{}  an administrator's certificate, until {}", made.path.display(), made.ends());
+            println!("{}", made.path.with_extension("key").display());
+            println!("It is in the register (strongroom pki list), with the word that it was made here.");
+            println!("Start the member: strongroom up");
+            ExitCode::SUCCESS
+        }
         Err(failure) => fail(&failure.to_string()),
     }
 }

@@ -205,6 +205,8 @@ pub const CERTIFICATES_ENDED_PER_ENTRY: usize = 1_000;
 pub const CERTIFICATE_LIFE_SECONDS_MAX: u64 = 397 * 86_400;
 /// How long a revocation list of our own is good, in seconds: a week; it is made anew each day.
 pub const REVOCATION_LIST_LIFE_SECONDS: u64 = 7 * 86_400;
+/// How long a connection without a certificate may take for an enrolment, in seconds.
+pub const ENROLMENT_SECONDS_MAX: u64 = 15;
 /// How long an enrolment token can be used unless something else is asked for, in seconds.
 pub const ENROLMENT_TOKEN_SECONDS: u64 = 3_600;
 /// Longest time for which an enrolment token can be used, in seconds: a week.

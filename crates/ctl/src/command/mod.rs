@@ -12,12 +12,14 @@ pub(crate) mod del;
 pub(crate) mod downgrade;
 pub(crate) mod elect;
 pub(crate) mod endpoint;
+pub(crate) mod enroll;
 pub(crate) mod env;
 pub(crate) mod get;
 pub(crate) mod lease;
 pub(crate) mod lock;
 pub(crate) mod member;
 pub(crate) mod move_leader;
+pub(crate) mod pki;
 pub(crate) mod put;
 pub(crate) mod range;
 pub(crate) mod role;
@@ -99,6 +101,11 @@ pub enum Command {
     /// Beyond users and roles: denials, conditions, limits, administrative rights, certificates by other names, ready policies
     #[command(subcommand)]
     Access(access::Access),
+    /// Certificates: issue, renew, revoke and list them, tokens for new machines, a look at anybody's files
+    #[command(subcommand)]
+    Pki(pki::Pki),
+    /// Come for this machine's certificates with a token of pki token
+    Enroll(enroll::Enroll),
     /// Check a data directory while no member runs on it: every sealed byte, and that nothing is missing or old
     Verify(verify::Verify),
     /// Print settings for etcdctl and other clients: eval "$(strongroom env)"
@@ -121,6 +128,7 @@ impl Command {
             Self::Completion(completion) => completion.run(root).map(|()| None),
             Self::Verify(verify) => verify.run(global).map(|()| None),
             Self::Version => version::run().map(|()| None),
+            Self::Pki(pki) => Ok(pki.run_offline(global)?.map(Self::Pki)),
             other => Ok(Some(other)),
         }
     }
@@ -149,6 +157,8 @@ pub(crate) async fn run(command: Command, settings: Settings) -> Result<(), Fail
         Command::Role(role) => role.run(&settings).await,
         Command::Auth(auth) => auth.run(&settings).await,
         Command::Access(access) => access.run(&settings).await,
+        Command::Pki(pki) => pki.run(&settings).await,
+        Command::Enroll(enroll) => enroll.run(&settings).await,
         Command::Env(env) => env.run(&settings),
         Command::Completion(_) | Command::Verify(_) | Command::Version => Ok(()),
     }
@@ -174,6 +184,12 @@ pub(crate) fn say(text: &str) -> Result<(), Failure> {
 /// Prints an answer in the chosen form.
 pub(crate) fn show(client: &Client, answer: &crate::print::Answer<'_>) -> Result<(), Failure> {
     emit(&client.printer.render(answer)?)
+}
+
+/// Prints a sheet that no member was asked for.
+pub(crate) fn say_sheet(global: &Global, sheet: &crate::print::Sheet) -> Result<(), Failure> {
+    let around = crate::settings::Surroundings { variable: &|name| std::env::var_os(name) };
+    emit(&crate::print::sheet(crate::settings::format(global, &around)?, sheet)?)
 }
 
 /// The bytes of an argument: keys and values need not be text.

@@ -16,6 +16,7 @@ mod told;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::command::pki::renew::renew_ours_if_due;
 use crate::exit::{Code, Failure};
 use crate::print::Printer;
 use crate::settings::{Settings, Verification};
@@ -26,6 +27,7 @@ use hyper_util::rt::TokioIo;
 use login::{Door, Login};
 use proto::etcdserverpb as pb;
 use proto::strongroom::v1::access_client::AccessClient;
+use proto::strongroom::v1::pki_client::PkiClient;
 use refused::{Asking, refused};
 use std::error::Error as _;
 use std::future::Future;
@@ -61,7 +63,10 @@ impl Client {
                 Err(failure) => Err(Fault::Here(failure)),
             };
             match reached {
-                Ok(client) => return Ok(client),
+                Ok(client) => {
+                    renew_ours_if_due(&client).await;
+                    return Ok(client);
+                }
                 Err(Fault::Everywhere(failure)) => return Err(failure),
                 Err(Fault::Here(next)) => {
                     if settings.chatty {
@@ -275,6 +280,15 @@ impl Client {
     /// What of the policy etcd's users and roles have no words for.
     pub(crate) fn access(&self) -> AccessClient<Door> {
         AccessClient::new(self.door.clone())
+            .max_decoding_message_size(self.settings.receive_bytes_max)
+            .max_encoding_message_size(self.settings.request_bytes_max)
+    }
+}
+
+impl Client {
+    /// Certificates of the cluster's own authority.
+    pub(crate) fn pki(&self) -> PkiClient<Door> {
+        PkiClient::new(self.door.clone())
             .max_decoding_message_size(self.settings.receive_bytes_max)
             .max_encoding_message_size(self.settings.request_bytes_max)
     }

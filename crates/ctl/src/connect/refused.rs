@@ -33,6 +33,10 @@ pub(crate) fn shown(name: &str) -> String {
 
 /// The refusal with its hint, where etcd's words need one.
 pub(super) fn refused(words: &str, asking: &Asking) -> Failure {
+    // Our own refusals bring what to do along.
+    if let Some((what, hint)) = words.split_once("; hint: ") {
+        return Failure::error(what).hinting(hint);
+    }
     let failure = Failure::error(words);
     match login(words, asking).or_else(|| access(words).or_else(|| other(words)).map(str::to_owned)) {
         Some(hint) => failure.hinting(hint),

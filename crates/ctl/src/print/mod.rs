@@ -128,6 +128,22 @@ pub(crate) enum Answer<'a> {
     /// A sentence about a change of the policy, and the policy's revision after it.
     Changed(&'a str, u64),
     Applied(&'a Applied),
+    Sheet(&'a Sheet),
+}
+
+/// An answer that says itself how it looks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sheet {
+    /// Whole lines.
+    pub(crate) text: String,
+    pub(crate) json: serde_json::Value,
+    /// A boxed table, where it has one.
+    pub(crate) table: Option<String>,
+}
+
+/// A sheet in a form, for commands that ask no member.
+pub(crate) fn sheet(format: Format, sheet: &Sheet) -> Result<Vec<u8>, Failure> {
+    Printer { format, ..Printer::default() }.render(&Answer::Sheet(sheet))
 }
 
 /// Turns answers into output.
@@ -234,6 +250,7 @@ impl Printer {
             Answer::WhoAmI(a) => return access::who_am_i(a).into_bytes(),
             Answer::Changed(sentence, _) => out.line(sentence),
             Answer::Applied(a) => return access::applied(a).into_bytes(),
+            Answer::Sheet(sheet) => return sheet.text.clone().into_bytes(),
         }
         out.finish()
     }
@@ -274,6 +291,7 @@ impl Printer {
             Answer::WhoAmI(a) => json::who_am_i(a),
             Answer::Changed(_, revision) => json::policy_revision(*revision),
             Answer::Applied(a) => json::applied(a),
+            Answer::Sheet(sheet) => sheet.json.to_string(),
         }
     }
 
@@ -308,6 +326,7 @@ impl Printer {
             | Answer::Users(_)
             | Answer::AuthStatus(_)
             | Answer::Applied(_)
+            | Answer::Sheet(_)
             | Answer::MemberAdd(_)
             | Answer::MemberRemove(..)
             | Answer::MemberUpdate(..)
@@ -326,6 +345,7 @@ impl Printer {
             Answer::Hash(list) => Ok(table::hash(list).boxed()),
             Answer::Overview(a) => Ok(access::overview_table(a)),
             Answer::Identities(rules, _) => Ok(access::identities_table(rules)),
+            Answer::Sheet(Sheet { table: Some(table), .. }) => Ok(table.clone()),
             _ => Err(self.unsupported()),
         }
     }
@@ -370,7 +390,7 @@ impl Printer {
             Answer::WhoAmI(a) => a.encode_to_vec(),
             // Each of our answers to a change is this one field.
             Answer::Changed(_, revision) => own::SetRoleResponse { auth_revision: *revision }.encode_to_vec(),
-            Answer::Overview(_) | Answer::Identities(..) | Answer::Applied(_) => {
+            Answer::Overview(_) | Answer::Identities(..) | Answer::Applied(_) | Answer::Sheet(_) => {
                 return Err(self.unsupported());
             }
             Answer::Revoke(..) | Answer::Health(_) | Answer::Status(_) | Answer::Hash(_) => {

@@ -4,9 +4,10 @@
 //! HTTP on what is left. Every way a connection can fail ends in one log line with a hint, or in none if nothing was
 //! ever said on it.
 
-use super::edge::{Edge, grpc_refusal, is_grpc, refusal};
+use super::edge::{Edge, refused};
 use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
+use super::stranger;
 use super::threads::{Phase, Rejections};
 use super::turns::Turns;
 use super::{Limits, Security, Serves};
@@ -33,11 +34,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::LazyConfigAcceptor;
 
 /// How long a mistaken client may take to read its answer before the connection is cut.
-const FAREWELL: Duration = Duration::from_secs(2);
+pub(super) const FAREWELL: Duration = Duration::from_secs(2);
 /// How long the streams of a connection that is cut may take to end.
 const CUT_GRACE: Duration = Duration::from_millis(types::limits::CUT_GRACE_MILLISECONDS);
 /// Requests under way on a connection that is refused.
-const REFUSED_STREAMS_MAX: u32 = 16;
+pub(super) const REFUSED_STREAMS_MAX: u32 = 16;
 /// How many bytes of a mistaken client are read and thrown away, so that its answer is not lost to a reset.
 const DISCARD_BYTES_MAX: usize = 64 * 1024;
 
@@ -144,6 +145,10 @@ async fn handshake(
             let admitted = tls.admit(stream.get_ref().1.peer_certificates());
             match admitted {
                 Ok((evidence, standing)) => Some((stream, evidence, standing)),
+                Err(Failure::NoCertificate) if shared.edge.gives_certificates() => {
+                    stranger::serve(stream, &facts, peer, shared).await;
+                    None
+                }
                 Err(failure) => {
                     shared.rejected(peer, &failure, &facts);
                     let words = explain::refusal(&failure, &facts);
@@ -204,11 +209,7 @@ where
     let metrics = shared.edge.metrics().clone();
     let service = service_fn(move |request: Request<Incoming>| {
         metrics.requests_refused.inc();
-        let answer = if is_grpc(&request) {
-            grpc_refusal(code, &words)
-        } else {
-            refusal(http::StatusCode::BAD_REQUEST, &words)
-        };
+        let answer = refused(&request, code, &words);
         async { Ok::<_, Infallible>(answer) }
     });
     let mut builder = builder(&shared.limits);
@@ -293,7 +294,7 @@ fn answer(
     edge.clone().answer(request, connection.clone(), serves)
 }
 
-fn builder(limits: &Limits) -> auto::Builder<Tasks> {
+pub(super) fn builder(limits: &Limits) -> auto::Builder<Tasks> {
     let mut builder = auto::Builder::new(Tasks);
     let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
     builder
@@ -327,7 +328,7 @@ impl Shared {
     }
 
     /// One line for the operator: what happened, and what to do.
-    fn rejected(&self, peer: &str, failure: &Failure, facts: &Facts) {
+    pub(super) fn rejected(&self, peer: &str, failure: &Failure, facts: &Facts) {
         self.edge.metrics().handshakes_failed.with([failure.reason()]).inc();
         let Some(unsaid) = self.rejections.admit() else { return };
         let Explanation { cause, hint } = explain(failure, facts);

@@ -29,17 +29,28 @@ pub struct Edge {
     routes: Routes,
     http: Arc<Router>,
     metrics: Arc<Metrics>,
+    gives_certificates: bool,
 }
 
 impl Edge {
     /// Serves gRPC from `routes` and HTTP from `http`.
     #[must_use]
     pub fn new(routes: Routes, http: Router, metrics: Arc<Metrics>) -> Self {
-        Self { routes: routes.prepare(), http: Arc::new(http), metrics }
+        Self { routes: routes.prepare(), http: Arc::new(http), metrics, gives_certificates: false }
     }
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// Serves a cluster that has an authority of its own: strangers may come for a certificate.
+    #[must_use]
+    pub fn giving_certificates(self) -> Self {
+        Self { gives_certificates: true, ..self }
+    }
+
+    pub(super) fn gives_certificates(&self) -> bool {
+        self.gives_certificates
     }
 
     /// Answers one request.
@@ -105,6 +116,11 @@ where
 }
 
 /// As etcd tells them apart: HTTP/2 with gRPC's content type.
+/// The answer to whoever is refused, in the protocol that it speaks.
+pub(super) fn refused<B>(request: &Request<B>, code: tonic::Code, words: &str) -> Response<Body> {
+    if is_grpc(request) { grpc_refusal(code, words) } else { refusal(StatusCode::BAD_REQUEST, words) }
+}
+
 pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     request.version() == Version::HTTP_2

@@ -22,6 +22,7 @@ mod frames;
 mod limits;
 mod pings;
 mod socket;
+mod stranger;
 mod threads;
 mod turns;
 

@@ -342,7 +342,7 @@ impl Authority {
 }
 
 /// This member's own key as a holder; made if it is not there.
-fn holder_key(dir: &Path) -> Result<HolderKey, Error> {
+pub(super) fn holder_key(dir: &Path) -> Result<HolderKey, Error> {
     let path = made::member_key(dir);
     match files::key(&path)? {
         Some(text) => HolderKey::from_pem(&text).map_err(|why| Error::Broken {

@@ -31,6 +31,7 @@ mod authority;
 pub mod foreign;
 mod founding;
 pub mod made;
+mod recovery;
 mod registry;
 mod shell;
 
@@ -39,5 +40,6 @@ mod tests;
 
 pub use ::certificate::Error;
 pub use authority::{Authority, Place, Renewed};
+pub use recovery::reopen;
 pub use registry::Registry;
 pub use shell::{Client, env_lines};

@@ -309,7 +309,7 @@ impl own::pki_server::Pki for Pki {
             _ => return Err(refuse(Code::InvalidArgument, "a token can be used for a week at most").into()),
         };
         let pin = self.authority()?.pin().map_err(|error| told(&error))?;
-        let secret = Secret::generate(pin).map_err(|error| told(&error))?;
+        let secret = Secret::generate(&roles, pin).map_err(|error| told(&error))?;
         let now = self.now().unix_seconds();
         let not_after = now.saturating_add(valid);
         let token = Token {

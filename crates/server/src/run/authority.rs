@@ -6,7 +6,7 @@ use super::{Failure, carry_out, propose};
 use crate::config::Config;
 use crate::listen::Running;
 use crate::pki::{Authority, Error, Place, Registry, Renewed};
-use ::certificate::public_key_from_pem;
+use ::certificate::{HolderKey, public_key_from_pem};
 use env::{Clock, Env};
 use node::Member;
 use state::Command;
@@ -46,6 +46,56 @@ impl Registry for OfMember {
     }
 }
 
+/// What a recovery made.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// The administrator's certificate.
+    pub administrator: Renewed,
+    /// Where all certificates lie.
+    pub dir: std::path::PathBuf,
+}
+
+/// Makes an administrator's certificate on a member that is started for it and serves nobody; with the recovery key the
+/// authority is opened again for a member whose own key was lost. It is in the register, with who made it.
+///
+/// # Errors
+/// [`Failure`], naming the file.
+pub fn recover(config: &Config, env: &Env, recovery: Option<&Path>) -> Result<Recovered, Failure> {
+    let key = recovery.map(key_of).transpose()?;
+    let data = super::data::open(config, env)?;
+    let settings = super::node_settings(config, data.peer_urls, data.mark);
+    let member = node::start(settings, env, &data.dir, Box::new(|_| {}))?;
+    let name = name_of(config, &member);
+    let registry = Arc::new(OfMember(member.clone()));
+    let dir = config.pki.dir.clone();
+    let recovered = (|| -> Result<Renewed, Error> {
+        if let Some(key) = &key {
+            crate::pki::reopen(&dir, &name, key, &*registry)?;
+        }
+        let place = Place { dir: &dir, member: &name, names: &config.pki.names, recovery: None };
+        let (authority, _) = Authority::open(place, registry.clone(), env.clock.wall())?;
+        authority.recover_administrator(env.clock.wall())
+    })();
+    member.stop();
+    Ok(Recovered { administrator: recovered?, dir: config.pki.dir.clone() })
+}
+
+/// The member's name, as the cluster knows it.
+fn name_of(config: &Config, member: &Member) -> String {
+    member.name().unwrap_or_else(|| config.name.clone())
+}
+
+fn key_of(path: &Path) -> Result<HolderKey, Error> {
+    let broken = |why: String| Error::Broken {
+        path: path.to_owned(),
+        what: "recovery key",
+        why,
+        hint: "name the recovery key of this cluster",
+    };
+    let text = ::certificate::files::key(path)?.ok_or_else(|| broken("it is not there".to_owned()))?;
+    HolderKey::from_pem(&text).map_err(broken)
+}
+
 /// Keeps the authority's files up to the register, and the listeners up to the files.
 pub(super) struct Keeper {
     authority: Option<Arc<Authority>>,
@@ -63,9 +113,10 @@ impl Keeper {
         if !config.pki.needed {
             return Ok(Self { authority: None, changed, clock });
         }
+        let name = name_of(config, member);
         let place = Place {
             dir: &config.pki.dir,
-            member: &config.name,
+            member: &name,
             names: &config.pki.names,
             recovery: config.pki.recovery.as_deref().map(recipient).transpose()?,
         };
@@ -96,7 +147,7 @@ impl Keeper {
                 tracing::error!(%error, hint = error.hint(), "cannot bring the certificates up to the register");
             }
         }
-        super::reload(running);
+        super::reload(running, super::Asked::ByItself);
     }
 }
 

@@ -60,6 +60,21 @@ pub(super) fn open_or_create(config: &Config, env: &Env) -> Result<Data, Failure
     Ok(Data { dir, key, is_new: true, key_is_inside: places.is_inside_data, mark, peer_urls })
 }
 
+/// Opens the data of this configuration, which must be there.
+///
+/// # Errors
+/// There is none, it is in use, its key is missing, or the disk fails.
+pub(super) fn open(config: &Config, env: &Env) -> Result<Data, Failure> {
+    let found = DataDir::inspect(env, &config.data_dir)?;
+    if !matches!(found, Found::Ours { .. }) {
+        let (path, places) = (&config.data_dir, config.key_rule.places(&*env.disk));
+        let places = places.map_err(storage::Error::from)?;
+        // It says why there is nothing to open.
+        DataDir::open(env, path, None, Keys::Files(&places.candidates))?;
+    }
+    open_or_create(config, env)
+}
+
 /// Where the key lies that opened the data: the first place that has it, as when it was looked for.
 fn place_of_key(id: KeyId, candidates: &[PathBuf], env: &Env) -> Option<PathBuf> {
     let is_there = |path: &PathBuf| matches!(env.disk.stat(path), Ok(Some(stat)) if stat.kind == Kind::File);

@@ -28,6 +28,7 @@ use crate::tls::Exchange;
 use crate::{config, listen};
 use audit::Recorder;
 use authority::Keeper;
+pub use authority::{Recovered, recover};
 use certificates::Certificates;
 use env::Env;
 use listen::{Edge, Running};
@@ -224,7 +225,7 @@ impl Started {
                 tokio::select! {
                     _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return None }
                     _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return None }
-                    _ = hangup.recv() => reload(&self.running),
+                    _ = hangup.recv() => reload(&self.running, Asked::ByOperator),
                     () = self.keeper.changed() => self.keeper.refresh(&self.running),
                     () = tokio::time::sleep(RENEWAL_INTERVAL) => self.keeper.refresh(&self.running),
                     failure = self.failures.recv() => return failure,
@@ -259,10 +260,20 @@ impl Signals {
     }
 }
 
-fn reload(running: &Running) {
+/// Who wants certificates read anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// The operator, who wants to hear what became of it.
+    ByOperator,
+    /// The member.
+    ByItself,
+}
+
+fn reload(running: &Running, asked: Asked) {
     for reload in running.reload() {
         match reload.result {
             Ok(Exchange::Replaced) => tracing::info!(certificate = reload.name, "certificates read anew"),
+            Ok(Exchange::Unchanged) if asked == Asked::ByItself => {}
             Ok(Exchange::Unchanged) => tracing::info!(certificate = reload.name, "certificates unchanged"),
             Err(error) => {
                 tracing::warn!(certificate = reload.name, %error, hint = error.hint(), "kept the old certificates");
@@ -329,6 +340,7 @@ fn edge(
         member: member.clone(),
         clock: env.clock.clone(),
     };
+    let is_issuing = authority.is_some();
     let gate = Gate::new(member.policy(base), Recorder::empty(), logins);
     let routes = rpc::routes(rpc::Context {
         member: member.clone(),
@@ -360,7 +372,8 @@ fn edge(
         command_line: (config.personality == Personality::Etcd).then(|| std::env::args().collect()),
         request_timeout,
     });
-    Ok(Edge::new(routes, router, metrics))
+    let edge = Edge::new(routes, router, metrics);
+    Ok(if is_issuing { edge.giving_certificates() } else { edge })
 }
 
 fn listen_limits(config: &Config) -> listen::Limits {
