@@ -17,13 +17,20 @@ impl Accounts {
     /// A role that may read and write from `key` to before `end`.
     pub(super) async fn role(&mut self, name: &str, key: &str, end: &str) {
         self.0.role_add(pb::AuthRoleAddRequest { name: name.into() }).await.unwrap();
+        self.grant_permission(name, authpb::permission::Type::Readwrite, key, end).await;
+    }
+
+    /// Adds a permission to a role.
+    pub(super) async fn grant_permission(
+        &mut self,
+        role: &str,
+        kind: authpb::permission::Type,
+        key: &str,
+        end: &str,
+    ) {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let perm = authpb::Permission {
-            perm_type: authpb::permission::Type::Readwrite as i32,
-            key: bytes(key),
-            range_end: bytes(end),
-        };
-        let grant = pb::AuthRoleGrantPermissionRequest { name: name.into(), perm: Some(perm) };
+        let perm = authpb::Permission { perm_type: kind as i32, key: bytes(key), range_end: bytes(end) };
+        let grant = pb::AuthRoleGrantPermissionRequest { name: role.into(), perm: Some(perm) };
         self.0.role_grant_permission(grant).await.unwrap();
     }
 

@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod fields;
+mod interference;
 mod lists;
 mod matrix;
 mod rig;
