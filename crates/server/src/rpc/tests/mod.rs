@@ -3,6 +3,7 @@
 mod access;
 mod accounts;
 mod fields;
+mod holes;
 mod interference;
 mod lists;
 mod matrix;
