@@ -115,6 +115,25 @@ async fn a_token_that_is_not_good_is_refused_at_once() {
     assert!(!range_denied(&rig.anonymous().with_token(&good), &"k1".into(), &Bytes::new()).await);
 }
 
+/// A token that was asked for with a certificate is worth nothing to who stole it and shows another, or none; etcd takes it from
+/// everybody.
+#[tokio::test]
+async fn a_stolen_token_is_worth_nothing_with_another_certificate() {
+    let rig = Rig::new(Base::Closed);
+    let mut accounts = Accounts::of(&rig.administrator());
+    accounts.role("k", "k", "l").await;
+    accounts.user_with_password("alice", "alice's", &["k"]).await;
+    let token = Accounts::token(&rig.named("host-1"), "alice", "alice's").await.unwrap();
+    let (key, end) = ("k1".into(), Bytes::new());
+    let read = pb::RangeRequest { key: "k1".into(), ..Default::default() };
+    rig.named("host-1").with_token(&token).kv().range(read.clone()).await.unwrap();
+    assert!(!range_denied(&rig.named("host-1").with_token(&token), &key, &end).await);
+    for thief in [rig.named("host-2"), rig.named("alice"), rig.administrator(), rig.anonymous()] {
+        let refused = thief.with_token(&token).kv().range(read.clone()).await.unwrap_err();
+        assert_eq!(refused.message(), "etcdserver: invalid auth token");
+    }
+}
+
 /// Whoever was an administrator is none from the moment on that the role is taken, by token and by certificate, with what
 /// was opened before, too: etcd asks an administrator's old token for nothing but its name.
 #[tokio::test]
