@@ -64,9 +64,10 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
 
-properties: ## a million cases each of the access policy against naive models (three minutes)
+properties: ## a million cases each of the access policy against naive models, and of what a user must not learn (a quarter of an hour)
 	@tools/require rust
 	PROPERTY_CASES=1000000 cargo test --locked -p state --lib auth
+	PROPERTY_CASES=1000000 cargo test --locked -p server --lib rpc::tests::interference -- --nocapture
 
 differential: build ## 100,000 random operations on the real etcd and ours, every answer compared
 	@tools/require rust go

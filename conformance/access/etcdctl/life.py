@@ -2,7 +2,8 @@
 
 What this is: one function a chapter, each given `People`. Both servers hear exactly the same commands, so the answers, revisions
 and the revision of the access rules have to come out the same. Chapters build on each other: `before` and `accounts` write the
-rules with access control off, `enabled` turns it on, `disabled` turns it off again.
+rules with access control off, `enabled` turns it on, `disabled` turns it off again. Chapters of SIGNED have a member of their own
+whose tokens are signed (JWT).
 
 Passwords are random words to nobody; a person named by certificate has none, which also saves bcrypt's time.
 """
@@ -13,6 +14,8 @@ import time
 from people import People
 
 TOKEN_TTL_SECONDS = 3
+# Long enough for a chapter's commands on a busy machine.
+SIGNED_TTL_SECONDS = 8
 
 
 def before(p: People):
@@ -378,4 +381,41 @@ def disabled(p: People):
     s.run("get", "", "--prefix", "-w", "json", title="everything, with revisions")
 
 
+def signed(p: People):
+    """At a member of its own whose tokens are signed: one is good for the policy of its day, until its end, and no other is."""
+    s = p.nobody()
+    s.all("user add root:secret", "user grant-role root root", "put /alice/a 1", "put open 1")
+    s.run("user", "add", "alice:alice's")
+    s.all("role add alices", "role grant-permission alices readwrite /alice/ --prefix", "user grant-role alice alices", "auth enable")
+    alice, root = p.bearer("alice's token", p.token("alice", "alice's")), p.bearer("root's token", p.token("root", "secret"))
+    # A certificate is asked for no token; the token says more than it where both are there.
+    keeper = p.certificate("root")
+    alice.all("get /alice/a", "put /alice/a 2", "get open", "user get alice", "user list", "member list", "auth status", "lease list")
+    root.all("get open", "user list", "compact 2")
+    # One change of the policy, whatever it is about: what was signed before is of another policy.
+    keeper.all("role add unrelated", "auth status")
+    alice.all("get /alice/a", "put /alice/a 3", "user get alice", "member list", "get open")
+    alice.run("txn", stdin=b'mod("/alice/a") > "0"\n\nget /alice/a\n\nput open 2\n\n', title="txn with a key that is not hers")
+    root.all("get open")
+    root.run("user", "list", title="administer by the policy of before")
+    p.bearer("root's new token", p.token("root", "secret")).all("get open", "user list")
+    anew = p.token("alice", "alice's")
+    p.bearer("alice's new token", anew).all("get /alice/a", "get open")
+    head, body, signature = anew.split(".")
+    wrong = {"without its signature": f"{head}.{body}.", "with another's": f"{head}.{body}.{signature[:-8]}AAAAAAAA", "half of it": f"{head}.{body}",
+             "a simple one": "abcdefghijklmnop.7", "a dot": "."}
+    for title, token in wrong.items():
+        p.bearer("a wrong token", token).run("get", "/alice/a", "--command-timeout=2s", title=f"get with {title}")
+    # Two administrators may not both saw off the branch: nothing of the rules depends on how tokens are made.
+    keeper.all("user revoke-role root root", "user delete root", "auth status")
+    keeper.run("user", "passwd", "alice", "--interactive=false", stdin=b"alice's\n")
+    p.bearer("alice's new token", anew).run("get", "/alice/a", title="get after her password was set anew")
+    last = p.token("alice", "alice's")
+    p.bearer("alice's last token", last).run("get", "/alice/a", title="get in its time")
+    time.sleep(SIGNED_TTL_SECONDS + 1)
+    p.bearer("alice's last token", last).run("get", "/alice/a", title="get after its end")
+
+
 CHAPTERS = [before, accounts, permissions, enabled, passwords, matrix, transactions, leases, locks, administration, root_rules, live, tokens, disabled]
+# On a member of their own that signs tokens.
+SIGNED = [signed]

@@ -44,6 +44,8 @@ class People:
     def __init__(self, etcdctl, server, directory):
         self.etcdctl, self.server, self.directory = etcdctl, server, directory
         self.steps, self.cuts, self.chapter = [], {}, ""
+        # Passwords and tokens that were used: no log may hold one.
+        self.secrets = set()
 
     def certificate(self, common_name):
         """Who is what a certificate says, and nothing more."""
@@ -55,6 +57,7 @@ class People:
 
     def password(self, name, password, certificate=NOBODY):
         """Who logs in by name and password, over a connection with this certificate."""
+        self.secrets.add(password)
         over = "" if certificate == NOBODY else f" over certificate {certificate}"
         return Person(self, f"{name} with password{over}", {**self.server.variables(certificate), "ETCDCTL_USER": name, "ETCDCTL_PASSWORD": password})
 
@@ -67,7 +70,15 @@ class People:
         status, answer = self.server.ask(NOBODY, "auth/authenticate", name=name, password=password)
         if status != 200 or not answer.get("token"):
             raise Refused(f"no token for {name}: {status} {answer}")
+        self.secrets |= {password, answer["token"]}
         return answer["token"]
+
+    def logged(self):
+        """The secrets that the member's log holds. Words that a log may say for another reason do not count."""
+        with open(self.server.log_path, "rb") as log:
+            said = log.read()
+        long = [secret for secret in self.secrets if len(secret.encode()) >= 6 and secret != "secret"]
+        return {"looked_for": len(long), "found": sorted(secret for secret in long if secret.encode() in said), "bytes": len(said)}
 
     def must_be_enabled(self):
         """Goes no further without access control: what follows would be done, not refused."""

@@ -58,6 +58,9 @@ pub struct Gate {
     policy: Policy,
     recorder: Recorder,
     logins: Option<Logins>,
+    /// Tells tests what was demanded of whom came from outside.
+    #[cfg(test)]
+    witness: Option<Arc<dyn Fn(state::auth::Demand) + Send + Sync>>,
 }
 
 /// How senders are recognized, beyond their certificates.
@@ -105,13 +108,32 @@ impl Gate {
     /// A gate of this policy and record.
     #[must_use]
     pub fn new(policy: Policy, recorder: Recorder, logins: Logins) -> Self {
-        Self { policy, recorder, logins: Some(logins) }
+        Self {
+            policy,
+            recorder,
+            logins: Some(logins),
+            #[cfg(test)]
+            witness: None,
+        }
+    }
+
+    /// The same gate, telling `witness` of every demand of a user's requests, met or not.
+    #[cfg(test)]
+    pub(crate) fn witnessed(mut self, witness: impl Fn(state::auth::Demand) + Send + Sync + 'static) -> Self {
+        self.witness = Some(Arc::new(witness));
+        self
     }
 
     /// The gate for what the member does on its own account; nobody else passes it.
     #[must_use]
     pub fn of_the_member() -> Self {
-        Self { policy: Policy::of_the_member(), recorder: Recorder::empty(), logins: None }
+        Self {
+            policy: Policy::of_the_member(),
+            recorder: Recorder::empty(),
+            logins: None,
+            #[cfg(test)]
+            witness: None,
+        }
     }
 
     /// The policy behind it.
@@ -182,6 +204,10 @@ impl Gate {
     /// # Errors
     /// [`Denied`] when the principal may not make it.
     pub fn admit<T: Demanding>(&self, principal: &Principal, request: T) -> Result<Recorded<T>, Denied> {
+        #[cfg(test)]
+        if let (Some(witness), Some(_)) = (&self.witness, principal.user()) {
+            witness(request.demand());
+        }
         Ok(self.recorder.record(self.policy.authorize(principal, request)?))
     }
 

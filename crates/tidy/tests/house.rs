@@ -1,6 +1,6 @@
 //! The rules that a machine can check. Each failure names the file or arrow and the rule.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -121,5 +121,64 @@ fn no_source_file_is_too_long() {
         let text = std::fs::read_to_string(file).expect("a readable file");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines().count();
         assert!(code <= 700, "{} has {code} lines", file.display());
+    }
+}
+
+/// The module of a source file, as its tests are called: `crate::module`, an integration test's with `tests` for its binary.
+fn module_of(file: &Path) -> Option<String> {
+    let path = file.strip_prefix(root().join("crates")).ok()?.with_extension("");
+    let mut parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    match parts.get(1).copied()? {
+        "src" => drop(parts.remove(1)),
+        "tests" => parts.retain(|part| *part != "it"),
+        _ => return None,
+    }
+    if parts.last().is_some_and(|last| ["mod", "lib"].contains(last)) {
+        parts.pop();
+    }
+    Some(parts.join("::"))
+}
+
+/// The names of a file's tests, each in the file's module and in `tests` at its end.
+fn tests_in(file: &Path) -> Vec<String> {
+    let Some(module) = module_of(file) else { return Vec::new() };
+    let text = std::fs::read_to_string(file).expect("a readable file");
+    let mut names = Vec::new();
+    let mut marked = false;
+    for line in text.lines().map(str::trim) {
+        let name =
+            line.trim_start_matches("async ").strip_prefix("fn ").and_then(|rest| rest.split('(').next());
+        if let (true, Some(name)) = (marked, name) {
+            names.extend([format!("{module}::{name}"), format!("{module}::tests::{name}")]);
+        }
+        marked = line == "#[test]" || line.starts_with("#[tokio::test");
+    }
+    names
+}
+
+/// An advisory is kept out by a test that somebody could remove or rename: docs/testing.md names each, and each is there.
+#[test]
+fn every_test_that_keeps_a_hole_closed_exists() {
+    let text = std::fs::read_to_string(root().join("docs/testing.md")).expect("a readable page");
+    let section = text.split("## Holes that others had").nth(1).expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let rows: Vec<&str> =
+        section.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| property")).collect();
+    assert!(rows.len() > 25, "found only {} rows", rows.len());
+    let mut files = Vec::new();
+    sources(&root().join("crates"), &mut files);
+    let tests: BTreeSet<String> = files.iter().flat_map(|file| tests_in(file)).collect();
+    for row in rows {
+        let held_by = row.split(" | ").nth(2).unwrap_or_default();
+        let names: Vec<&str> = held_by.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test: {row}");
+        for name in names {
+            let exists = if name.starts_with("conformance/") {
+                root().join(name).is_file()
+            } else {
+                tests.contains(name)
+            };
+            assert!(exists, "{name} does not exist");
+        }
     }
 }

@@ -5,6 +5,7 @@
 
 mod handshake;
 mod lease;
+mod login;
 mod unary;
 mod watch;
 
@@ -50,6 +51,21 @@ pub(crate) enum Workload {
     },
     /// Renew leases, each client its own.
     Lease,
+    /// Log in as user-0, user-1 and so on. Counts refusals like answers.
+    Login {
+        /// How many users there are.
+        #[arg(long, default_value_t = 20)]
+        users: u64,
+        /// The password of all of them.
+        #[arg(long)]
+        password: String,
+        /// How many of a hundred logins have a wrong one.
+        #[arg(long, default_value_t = 50)]
+        wrong_percent: u64,
+        /// How long each client waits after each.
+        #[arg(long, default_value_t = 100)]
+        pause_ms: u64,
+    },
     /// Write every key once, many in a transaction. Counts transactions.
     Load {
         /// Puts in one transaction.
@@ -130,6 +146,11 @@ async fn drive(
             let next = Rc::new(Cell::new(0));
             clients("/etcdserverpb.KV/Txn")?.all(|_| unary::Load::new(keys, *batch, &next)).await;
         }
+        Workload::Login { users, password, wrong_percent, pause_ms } => {
+            let pause = Duration::from_millis(*pause_ms);
+            let clients = clients("/etcdserverpb.Auth/Authenticate")?;
+            clients.all(|_| login::Login::new(*users, password, *wrong_percent, pause)).await;
+        }
         Workload::Watch { streams, watchers, watched } => {
             let methods = (method("/etcdserverpb.Watch/Watch")?, method("/etcdserverpb.KV/Put")?);
             let shape = watch::Shape { streams: *streams, watchers: *watchers, watched: *watched };
@@ -176,6 +197,16 @@ pub(crate) trait Unary {
 
     /// Looks at the answer to the last one.
     fn answer(&mut self, message: &Bytes) -> Result<(), String>;
+
+    /// Whether this refusal is what was asked for.
+    fn is_answer(&self, _refusal: &call::Error) -> bool {
+        false
+    }
+
+    /// How long to wait before the next one.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Clients that are alike, and where they send.
@@ -207,7 +238,11 @@ async fn client<W: Unary>(mut work: W, method: Method, connection: SendRequest<B
                 Ok(()) => run.done(began),
                 Err(error) => run.fail(&error),
             },
+            Err(error) if work.is_answer(&error) => run.done(began),
             Err(error) => run.fail(&error.to_string()),
+        }
+        if !work.pause().is_zero() {
+            tokio::time::sleep(work.pause()).await;
         }
     }
 }

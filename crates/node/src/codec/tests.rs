@@ -231,3 +231,103 @@ fn changes_of_certificates_survive_the_entry() {
         round_trip(Command::Certificates(change));
     }
 }
+
+/// Entries of every kind, of etcd's and our own, to begin from.
+fn entries() -> Vec<Bytes> {
+    use state::auth::{
+        Ability, AccessChange, IdentityRule, Limits, Matcher, Network, Permission, PermissionKind, Terms,
+    };
+    let permission = Permission {
+        kind: PermissionKind::ReadWrite,
+        key: Bytes::from_static(b"k"),
+        range_end: Bytes::from_static(b"\0"),
+    };
+    let terms = Terms {
+        deny: vec![permission.clone(), Permission { kind: PermissionKind::Read, ..permission.clone() }],
+        abilities: [Ability::Snapshot, Ability::Compact].into(),
+        sources: vec![Network::parse("10.0.0.0/8").unwrap(), Network::parse("::1").unwrap()],
+        not_after: u64::MAX,
+        limits: Limits { requests_per_second: 1, write_bytes_max: 2 },
+    };
+    let matchers = [
+        Matcher::Uri("spiffe://a/b".into()),
+        Matcher::Dns("a.example".into()),
+        Matcher::Organization("o".into()),
+    ];
+    let rules = matchers.map(|matcher| IdentityRule { matcher, user: "u".into() });
+    let put = Put {
+        key: key("k"),
+        value: PutValue::Set(Bytes::from_static(b"v")),
+        lease: PutLease::Set(LeaseId(-5)),
+        prev_kv: true,
+    };
+    let delete =
+        DeleteRange { range: KeyRange::from_pair(key("a"), Bytes::from_static(b"\0")), prev_kv: true };
+    let inner = Txn { success: vec![Op::DeleteRange(delete)], ..Txn::default() };
+    let txn = Txn { success: vec![Op::Put(put)], failure: vec![Op::Txn(inner)], ..Txn::default() };
+    let mut commands = vec![Command::Txn(txn)];
+    commands.extend(
+        [
+            AccessChange::SetTerms { role: "r".into(), terms },
+            AccessChange::RemoveIdentity { name: "n".into() },
+            AccessChange::RoleGrantPermission { role: "r".into(), permission: Some(permission) },
+            AccessChange::RoleRevokePermission { role: "r".into(), key: "k".into(), range_end: "z".into() },
+            AccessChange::UserGrantRole { user: "u".into(), role: "r".into() },
+            AccessChange::UserAdd { name: "u".into(), no_password: true, password: Default::default() },
+        ]
+        .map(Command::Access),
+    );
+    let set = |rule| Command::Access(AccessChange::SetIdentity { name: "n".into(), rule });
+    commands.extend(rules.map(set));
+    let envelope = |command| Envelope {
+        id: RequestId(7),
+        actor: Actor { user: "alice".into(), known: AuthRevision(3) },
+        command,
+    };
+    commands.into_iter().map(|command| encode(envelope(command))).collect()
+}
+
+/// The log's bytes may be another make's, or damaged before they were sealed: whatever they are, they are an entry or an error,
+/// never a panic; and what is taken for an entry is the same entry when it is written again, so that no two members
+/// read it differently.
+#[test]
+fn no_bytes_of_an_entry_panic() {
+    let chance = env::sim::SimRandom::new(env::Env::real().random.number());
+    let below = |bound: usize| usize::try_from(chance.below(bound as u64)).unwrap();
+    let byte = || u8::try_from(chance.below(256)).unwrap();
+    let entries = entries();
+    let (mut understood, mut refused) = (0, 0);
+    for _ in 0..60_000 {
+        let mut bytes = entries[below(entries.len())].to_vec();
+        for _ in 0..=below(4) {
+            let at = below(bytes.len().max(1));
+            match chance.below(7) {
+                0 | 1 => bytes.iter_mut().skip(at).take(1).for_each(|each| *each ^= 1 << below(8)),
+                2 => bytes.iter_mut().skip(at).take(1).for_each(|each| *each = byte()),
+                3 => bytes.insert(at.min(bytes.len()), byte()),
+                4 => bytes.truncate(at),
+                5 => {
+                    let other = &entries[below(entries.len())];
+                    bytes.truncate(at);
+                    bytes.extend_from_slice(&other[below(other.len())..]);
+                }
+                // A length, or a number, that claims the largest there is.
+                _ => drop(bytes.splice(at..at, [0xff; 9].into_iter().chain([1]))),
+            }
+        }
+        let shown = bytes.clone();
+        match decode(bytes.into()) {
+            Err(Unreadable { what }) => {
+                assert!(!what.is_empty());
+                refused += 1;
+            }
+            Ok(envelope) => {
+                understood += 1;
+                if envelope.command != Command::Nothing {
+                    assert_eq!(decode(encode(envelope.clone())), Ok(envelope), "{shown:?}");
+                }
+            }
+        }
+    }
+    assert!(understood > 1_000 && refused > 1_000, "{understood} understood, {refused} refused");
+}

@@ -182,6 +182,59 @@ fn headers_that_never_end_are_cut() {
     });
 }
 
+/// A frame of HTTP/2.
+fn h2_frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Opens an HTTP/2 connection, sends these bytes and reads until the member ends it; nothing else may suffer.
+async fn is_cut(server: &Server, frames: &[u8]) -> Vec<u8> {
+    let (mut reads, mut writes) = server.tcp().await.into_split();
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    all.extend_from_slice(frames);
+    // The member need not read it all.
+    let writing = tokio::spawn(async move { drop(writes.write_all(&all).await) });
+    let mut answer = Vec::new();
+    // An answer that was cut short by a reset is an end as well.
+    let (read, took) = timed(reads.read_to_end(&mut answer)).await;
+    assert!(took < Duration::from_secs(5), "{read:?} after {took:?}");
+    writing.abort();
+    let mut other = http2(server.tcp().await).await;
+    assert_eq!(call(&mut other, range("a")).await.unwrap().code, 0);
+    answer
+}
+
+/// Streams that are opened and taken back at once cost the client nothing and the member a request each: too many end the
+/// connection (CVE-2023-44487).
+#[test]
+fn streams_that_are_opened_and_reset_end_the_connection() {
+    block_on(async {
+        let server = Plan::clear().start();
+        let post = [0x83, 0x86, 0x84];
+        let pair =
+            |n: u32| [h2_frame(1, 5, 2 * n + 1, &post), h2_frame(3, 0, 2 * n + 1, &[0, 0, 0, 8])].concat();
+        let answer = is_cut(&server, &(0..20_000).flat_map(pair).collect::<Vec<u8>>()).await;
+        let calm = [0, 0, 0, 0x0b];
+        assert!(answer.windows(4).any(|window| window == calm), "told to be calm: {}", answer.escape_ascii());
+    });
+}
+
+/// Headers that go on in frame after frame are cut before they fill the memory (CVE-2023-45288).
+#[test]
+fn headers_that_go_on_in_frames_without_end_are_cut() {
+    block_on(async {
+        let server = Plan::clear().start();
+        let begun = h2_frame(1, 1, 1, &[0x83, 0x86, 0x84]);
+        // A header of a hundred bytes that nobody keeps: literal, never indexed.
+        let header = [&[0x10, 1, b'x', 100][..], &[b'y'; 100]].concat();
+        for (piece, number) in [(header, 100_000), (Vec::new(), 1_000_000)] {
+            let more = h2_frame(9, 0, 1, &piece).repeat(number);
+            is_cut(&server, &[begun.clone(), more].concat()).await;
+        }
+    });
+}
+
 /// A client that pings without end costs the member a frame each; gRPC's clients know the answer and slow down, so it has to
 /// be grpc-go's to the byte: GOAWAY, ENHANCE_YOUR_CALM, `too_many_pings`, then the end.
 #[test]

@@ -203,6 +203,34 @@ mod tests {
         }
     }
 
+    /// Who is there and who is not must not show in the time that a refusal takes: an etcd takes a hundred times longer to
+    /// refuse a user that it has.
+    #[tokio::test]
+    async fn a_user_who_is_not_there_takes_as_long() {
+        for hashing in [Hashing::Bcrypt { cost: 6 }, Hashing::Argon2id { characters_min: 3 }] {
+            let passwords = Passwords::start(hashing).unwrap();
+            let hash = passwords.hash(password("right")).await.unwrap();
+            let clock = env::Env::real().clock;
+            let mut times = [const { Vec::new() }; 3];
+            for _ in 0..7 {
+                // In turns, so that whatever else the machine does meets all alike.
+                let somebody = [Some(hash.clone()), None, Some(PasswordHash::default())];
+                for (hash, times) in somebody.into_iter().zip(&mut times) {
+                    let began = clock.monotonic();
+                    assert_eq!(passwords.is_right(password("wrong"), hash).await, Ok(false));
+                    times.push(clock.monotonic().since(began));
+                }
+            }
+            let [wrong, absent, without] = times.map(|mut times| {
+                times.sort();
+                times[times.len() / 2].as_secs_f64()
+            });
+            for (who, time) in [("absent", absent), ("without a password", without)] {
+                assert!((0.5..2.0).contains(&(time / wrong)), "{hashing:?}: {who} {time} s, wrong {wrong} s");
+            }
+        }
+    }
+
     /// A hash that etcd made is read: its users keep their passwords.
     #[test]
     fn a_hash_of_etcds_is_read() {

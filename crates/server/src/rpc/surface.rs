@@ -2,7 +2,8 @@
 //!
 //! Owns the list against which a call is checked before anything else. What a request demands in detail is said by its
 //! type (`requests`, `state::auth::Demanding`); this list keeps a new method of the interface from being served before
-//! somebody has thought about it.
+//! somebody has thought about it. What each field of each request adds to the demand is in `fields.txt` beside this file,
+//! and tested there to be so.
 //!
 //! Invariants: the list and the services of the .proto files name the same methods; it is sorted by path.
 

@@ -17,3 +17,4 @@ mod rules_leases;
 mod rules_members;
 mod rules_range;
 mod rules_txn;
+mod tokens;

@@ -16,15 +16,38 @@ impl Accounts {
 
     /// A role that may read and write from `key` to before `end`.
     pub(super) async fn role(&mut self, name: &str, key: &str, end: &str) {
+        self.empty_role(name).await;
+        self.grant_permission(name, authpb::permission::Type::Readwrite, key, end).await;
+    }
+
+    /// A role that may do nothing yet.
+    pub(super) async fn empty_role(&mut self, name: &str) {
         self.0.role_add(pb::AuthRoleAddRequest { name: name.into() }).await.unwrap();
+    }
+
+    /// Adds a permission to a role.
+    pub(super) async fn grant_permission(
+        &mut self,
+        role: &str,
+        kind: authpb::permission::Type,
+        key: &str,
+        end: &str,
+    ) {
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let perm = authpb::Permission {
-            perm_type: authpb::permission::Type::Readwrite as i32,
-            key: bytes(key),
-            range_end: bytes(end),
-        };
-        let grant = pb::AuthRoleGrantPermissionRequest { name: name.into(), perm: Some(perm) };
-        self.0.role_grant_permission(grant).await.unwrap();
+        self.try_grant_permission(role, kind, bytes(key), bytes(end)).await.unwrap();
+    }
+
+    /// The same with whatever keys; it may be refused.
+    pub(super) async fn try_grant_permission(
+        &mut self,
+        role: &str,
+        kind: authpb::permission::Type,
+        key: Bytes,
+        range_end: Bytes,
+    ) -> Result<(), tonic::Status> {
+        let perm = Some(authpb::Permission { perm_type: kind as i32, key, range_end });
+        let grant = pb::AuthRoleGrantPermissionRequest { name: role.into(), perm };
+        self.0.role_grant_permission(grant).await.map(drop)
     }
 
     pub(super) async fn revoke_permission(&mut self, role: &str, key: &str, end: &str) {

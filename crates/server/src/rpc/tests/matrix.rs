@@ -14,7 +14,7 @@ use tonic::body::Body;
 use tower::Service;
 
 /// A well-formed request of a method, so that the answer is about rights and not about form.
-fn request_of(path: &str) -> Vec<u8> {
+pub(super) fn request_of(path: &str) -> Vec<u8> {
     let key = Bytes::from_static(b"k");
     let leader = v3electionpb::LeaderKey { name: key.clone(), key: key.clone(), rev: 1, lease: 1 };
     match path {
@@ -72,8 +72,8 @@ fn request_of(path: &str) -> Vec<u8> {
 
 /// What a call came to: its status with its text, and the first bytes of its answer.
 #[derive(Debug)]
-struct Answer {
-    status: Option<i32>,
+pub(super) struct Answer {
+    pub(super) status: Option<i32>,
     text: String,
     body: Bytes,
 }
@@ -100,7 +100,7 @@ impl Answer {
     }
 }
 
-async fn call(caller: &Caller, path: &str, message: &[u8]) -> Answer {
+pub(super) async fn call(caller: &Caller, path: &str, message: &[u8]) -> Answer {
     let mut frame = vec![0];
     frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
     frame.extend_from_slice(message);

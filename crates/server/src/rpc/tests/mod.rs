@@ -2,6 +2,10 @@
 
 mod access;
 mod accounts;
+mod bad_input;
+mod fields;
+mod holes;
+mod interference;
 mod lists;
 mod matrix;
 mod rig;

@@ -15,12 +15,12 @@ use proto::etcdserverpb::kv_client::KvClient;
 use proto::etcdserverpb::lease_client::LeaseClient;
 use proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcdserverpb::watch_client::WatchClient;
-use state::auth::{Base, CertificateNames, Evidence};
+use state::auth::{Base, CertificateNames, Demand, Evidence};
 use state::outcome::RangeOutcome;
 use state::query::RangeQuery;
 use std::convert::Infallible;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 use storage::{DataDir, Identity, KeyFile, LogOptions, StoreOptions};
@@ -36,6 +36,7 @@ pub(super) struct Rig {
     member: Member,
     routes: Routes,
     pub(super) metrics: Arc<Metrics>,
+    demands: Arc<Mutex<Vec<Demand>>>,
 }
 
 impl Rig {
@@ -85,9 +86,13 @@ impl Rig {
             clock: env.clock.clone(),
         };
         let metrics = Arc::new(Metrics::new([], member.counts().clone()));
+        let demands: Arc<Mutex<Vec<Demand>>> = Arc::default();
+        let seen = demands.clone();
+        let gate = Gate::new(member.policy(base), audit::Recorder::empty(), logins)
+            .witnessed(move |demand| seen.lock().unwrap().push(demand));
         let routes = routes(Context {
             member: member.clone(),
-            gate: Gate::new(member.policy(base), audit::Recorder::empty(), logins),
+            gate,
             tokens: Tokens::Simple,
             passwords: Passwords::start(Hashing::Bcrypt { cost: 4 }).unwrap(),
             can_be_opened: base == Base::Open,
@@ -98,7 +103,7 @@ impl Rig {
             metrics: metrics.clone(),
             authority: None,
         });
-        Self { member, routes, metrics }
+        Self { member, routes, metrics, demands }
     }
 
     /// The services, for a listener.
@@ -111,6 +116,11 @@ impl Rig {
         let gate = Gate::of_the_member();
         let reading = gate.admit(&gate.member(), Reading(query)).unwrap();
         self.member.inspect(&reading).range(&reading.request().0)
+    }
+
+    /// What users' requests have demanded at the gate since this was asked last.
+    pub(super) fn take_demands(&self) -> Vec<Demand> {
+        std::mem::take(&mut *self.demands.lock().unwrap())
     }
 
     /// Reads that hold a revision now.

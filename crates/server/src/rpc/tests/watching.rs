@@ -29,6 +29,10 @@ impl Stream {
         self.ask(RequestUnion::CreateRequest(create)).await;
     }
 
+    pub(super) async fn progress(&self) {
+        self.ask(RequestUnion::ProgressRequest(pb::WatchProgressRequest {})).await;
+    }
+
     pub(super) async fn next(&mut self) -> Result<Option<pb::WatchResponse>, tonic::Status> {
         self.answers.message().await
     }
