@@ -383,6 +383,8 @@ pub(crate) struct Plan {
     pub(crate) gateway: bool,
     /// Other services than the stand-in.
     pub(crate) routes: Option<Routes>,
+    /// Whether the cluster has an authority of its own.
+    pub(crate) gives_certificates: bool,
 }
 
 impl Plan {
@@ -395,6 +397,7 @@ impl Plan {
             access: Access::open(),
             gateway: true,
             routes: None,
+            gives_certificates: false,
         }
     }
 
@@ -431,6 +434,7 @@ impl Plan {
             request_timeout: Duration::from_secs(7),
         };
         let edge = Edge::new(routes, Router::new(context), metrics.clone());
+        let edge = if self.gives_certificates { edge.giving_certificates() } else { edge };
         let bound = bind(vec![Listener { address, serves: self.serves, security: self.security }]).unwrap();
         let address = bound.addresses().remove(0).to_string();
         let running = Some(bound.serve(&edge, self.limits).unwrap());

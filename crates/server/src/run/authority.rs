@@ -16,9 +16,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// The register of a running member.
-struct OfMember(Member);
+pub(crate) struct RegisterOfMember(pub(crate) Member);
 
-impl Registry for OfMember {
+impl Registry for RegisterOfMember {
     fn look(&self, look: &mut dyn FnMut(&Register)) {
         self.0.look_at_certificates(look);
     }
@@ -66,7 +66,7 @@ pub fn recover(config: &Config, env: &Env, recovery: Option<&Path>) -> Result<Re
     let settings = super::node_settings(config, data.peer_urls, data.mark);
     let member = node::start(settings, env, &data.dir, Box::new(|_| {}))?;
     let name = name_of(config, &member);
-    let registry = Arc::new(OfMember(member.clone()));
+    let registry = Arc::new(RegisterOfMember(member.clone()));
     let dir = config.pki.dir.clone();
     let recovered = (|| -> Result<Renewed, Error> {
         if let Some(key) = &key {
@@ -120,7 +120,8 @@ impl Keeper {
             names: &config.pki.names,
             recovery: config.pki.recovery.as_deref().map(recipient).transpose()?,
         };
-        let (authority, renewed) = Authority::open(place, Arc::new(OfMember(member.clone())), clock.wall())?;
+        let (authority, renewed) =
+            Authority::open(place, Arc::new(RegisterOfMember(member.clone())), clock.wall())?;
         renewed.iter().for_each(tell_renewed);
         authority.notes(clock.wall())?.iter().for_each(super::tell);
         let notify = changed.clone();

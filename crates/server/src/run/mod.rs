@@ -28,6 +28,8 @@ use crate::tls::Exchange;
 use crate::{config, listen};
 use audit::Recorder;
 use authority::Keeper;
+#[cfg(test)]
+pub(crate) use authority::RegisterOfMember;
 pub use authority::{Recovered, recover};
 use certificates::Certificates;
 use env::Env;

@@ -52,6 +52,34 @@ fn an_expired_certificate_reaches_no_method() {
     });
 }
 
+/// Who shows no certificate reaches exactly the two requests by which one comes to a certificate, and these only where the
+/// cluster has an authority; whatever else it asks for, it is told what is missing.
+#[test]
+fn a_stranger_reaches_the_way_to_a_certificate_and_nothing_else() {
+    block_on(async {
+        let ca = Ca::new("ca");
+        for gives_certificates in [true, false] {
+            let plan = Plan { gives_certificates, ..Plan::tls(settings(&ca, Clients::Explained)) };
+            let server = plan.start();
+            let client = Client::new(&ca, None);
+            let mut reached = Vec::new();
+            let methods = crate::rpc::surface::METHODS.iter().map(|method| method.path);
+            for path in methods.chain(["/version", "/strongroom.v1.Pki/enroll"]) {
+                let mut sender = http2(client.connect(&server).await.0.unwrap()).await;
+                let called = call(&mut sender, request(path, "")).await.unwrap();
+                if called.code == 16 && called.message.starts_with("no client certificate: ") {
+                    assert!(called.body.is_empty());
+                } else {
+                    reached.push(path.to_owned());
+                }
+            }
+            let way = ["/strongroom.v1.Pki/Enroll", "/strongroom.v1.Pki/Roots"];
+            let expected = if gives_certificates { &way[..] } else { &[] };
+            assert_eq!(reached, expected);
+        }
+    });
+}
+
 /// A revoked certificate gets no further than the handshake, for whatever method its owner comes.
 #[test]
 fn a_revoked_certificate_reaches_no_method() {

@@ -8,6 +8,7 @@ mod holes;
 mod interference;
 mod lists;
 mod matrix;
+mod pki;
 mod rig;
 mod services;
 mod waiting;

@@ -4,8 +4,10 @@ use crate::gate::{Connection, Gate, Logins};
 use crate::http::gateway::call;
 use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
+use crate::pki::{Authority, Place};
 use crate::rpc::requests::Reading;
 use crate::rpc::{Context, Limits, Versions, routes};
+use crate::run::RegisterOfMember;
 use env::Env;
 use http::{Request, Response};
 use node::{Member, Settings};
@@ -37,6 +39,8 @@ pub(super) struct Rig {
     routes: Routes,
     pub(super) metrics: Arc<Metrics>,
     demands: Arc<Mutex<Vec<Demand>>>,
+    pub(super) authority: Option<Arc<Authority>>,
+    _pki: Option<tempfile::TempDir>,
 }
 
 impl Rig {
@@ -45,6 +49,15 @@ impl Rig {
     }
 
     pub(super) fn with(base: Base, limits: Limits) -> Self {
+        Self::of(base, limits, None)
+    }
+
+    /// A member whose cluster has an authority of its own.
+    pub(super) fn issuing() -> Self {
+        Self::of(Base::Closed, Limits::default(), Some(tempfile::tempdir().unwrap()))
+    }
+
+    fn of(base: Base, limits: Limits, pki: Option<tempfile::TempDir>) -> Self {
         let (simulated, _, _) = Env::simulated(7);
         let env = Env { disk: simulated.disk, ..Env::real() };
         let keys = Path::new("/keys");
@@ -79,6 +92,13 @@ impl Rig {
         if base == Base::Closed {
             crate::run::first_user::make(&member).unwrap();
         }
+        let authority = pki.as_ref().map(|dir| {
+            let dir = dir.path().join("pki");
+            let names = ["localhost".to_owned()];
+            let place = Place { dir: &dir, member: "one", names: &names, recovery: None };
+            let registry = Arc::new(RegisterOfMember(member.clone()));
+            Arc::new(Authority::open(place, registry, env.clock.wall()).unwrap().0)
+        });
         let logins = Logins {
             tokens: Tokens::Simple,
             certificates_name_users: true,
@@ -101,9 +121,9 @@ impl Rig {
             random: env.random.clone(),
             clock: env.clock.clone(),
             metrics: metrics.clone(),
-            authority: None,
+            authority: authority.clone(),
         });
-        Self { member, routes, metrics, demands }
+        Self { member, routes, metrics, demands, authority, _pki: pki }
     }
 
     /// The services, for a listener.
@@ -138,6 +158,11 @@ impl Rig {
     /// Somebody with a certificate of this name.
     pub(super) fn named(&self, name: &str) -> Caller {
         self.with_certificate(name, false)
+    }
+
+    /// What the register of certificates says.
+    pub(super) fn register(&self) -> state::pki::Register {
+        self.member.look_at_certificates(Clone::clone)
     }
 
     /// An administrator of this cluster's own authority.
