@@ -106,6 +106,10 @@ fn text(protection: Protection<'_>, facts: &Facts, profile: Option<&Path>, progr
     );
     if made {
         let _ = writeln!(out, "  certificates {}", whole(protection.pki));
+        let recovery = made::recovery_key(protection.pki);
+        if recovery.exists() {
+            let _ = writeln!(out, "  recovery key {}  move it off this machine", whole(&recovery));
+        }
     }
     let _ = writeln!(out, "  profile      {}\n\n  on: {}", path(profile, "none"), on.join(", "));
     for each in off {

@@ -297,6 +297,56 @@ fn ended_certificates_are_replaced_and_refused() {
     assert!(matches!(error, Error::Ended { .. }), "{error}");
 }
 
+/// A member whose cluster answers nobody (it was off too long, and the others still are) makes its own certificates all the
+/// same, from the copy of the register that it has: a cold start after all of them ended works.
+#[test]
+fn a_cold_start_asks_nobody() {
+    struct Mute(Register);
+    impl Registry for Mute {
+        fn look(&self, look: &mut dyn FnMut(&Register)) {
+            look(&self.0);
+        }
+        fn change(&self, _: CertificateChange) -> Result<(), String> {
+            Err("no quorum".to_owned())
+        }
+        fn record(&self, _: CertificateChange) {}
+    }
+    let place = made_at(days_from_now(-100));
+    let (dir, names) = (&place.dir, names());
+    let at = Place { dir, member: "host1", names: &names, recovery: None };
+    let (_, renewed) = Authority::open(at, Arc::new(Mute(place.register())), now()).unwrap();
+    assert_eq!(renewed.len(), 3);
+    let administrator = client(dir, &root(dir), Some(Role::Administrator));
+    assert_eq!(handshake(&server(dir, Role::Server, client_ca(dir)), administrator, "localhost"), Ok(()));
+}
+
+/// With the recovery key a member whose own key was lost opens the authority again, and what was sealed to the lost key is
+/// forgotten; another cluster's recovery key opens nothing.
+#[test]
+fn the_recovery_key_opens_the_authority_again() {
+    let place = made_at(now());
+    let read = |dir: &Path| {
+        ::certificate::HolderKey::from_pem(&fs::read_to_string(recovery_key(dir)).unwrap()).unwrap()
+    };
+    let recovery = read(&place.dir);
+    let lost = ::certificate::HolderKey::from_pem(&fs::read_to_string(member_key(&place.dir)).unwrap());
+    fs::remove_dir_all(&place.dir).unwrap();
+    let foreign = read(&made_at(now()).dir);
+    assert!(reopen(&place.dir, "host1", &foreign, &*place.register).is_err());
+    reopen(&place.dir, "host1", &recovery, &*place.register).unwrap();
+    let authority = place.open(now());
+    let made = authority.recover_administrator(now()).unwrap();
+    assert_eq!(made.path, certificate(&place.dir, Role::Administrator));
+    let register = place.register();
+    let lost = lost.unwrap();
+    assert!(register.holder(&lost.id()).is_none());
+    for each in register.authorities() {
+        assert!(lost.open(&each.id, &each.keys).is_err(), "{:?}", each.kind);
+    }
+    let recorded = register.issued().find(|issued| issued.by.starts_with("pki recover")).unwrap();
+    assert_eq!(recorded.role, Role::Administrator);
+}
+
 /// A new name, or a renewal that was cut between key and certificate, is put right at the next look.
 #[test]
 fn new_names_and_interrupted_renewals_are_put_right() {

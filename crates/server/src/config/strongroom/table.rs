@@ -138,7 +138,7 @@ pub const SETTINGS: &[Setting] = &[
         One("FILE"),
         "",
         "Refuse the certificates on this revocation list",
-        "made certificates are short-lived instead",
+        "the member's own list, where its own issuer is asked",
     ),
     row(
         "tls-min-version",
