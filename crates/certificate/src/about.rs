@@ -1,6 +1,5 @@
 //! What a certificate says, as far as people and rules want to know it.
 
-use crate::error::Error;
 use crate::request::KeyPair;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use time::OffsetDateTime;
@@ -75,14 +74,12 @@ impl About {
             key_kind: key_kind(&read),
         })
     }
-}
 
-/// Whether a private key (PKCS #8, SEC 1 or PKCS #1, DER behind `key`) belongs to a certificate.
-///
-/// # Errors
-/// [`Error`], if the key is none.
-pub fn fits(about: &About, key: &KeyPair) -> Result<bool, Error> {
-    Ok(key.public_key() == about.public_key)
+    /// Whether the key is this certificate's.
+    #[must_use]
+    pub fn is_of(&self, key: &KeyPair) -> bool {
+        key.public_key() == self.public_key
+    }
 }
 
 /// A moment as people read it.

@@ -81,8 +81,8 @@ impl Authority {
     ///
     /// # Errors
     /// What is wrong with its certificate, in words.
-    pub fn signer(self) -> Result<Signer, String> {
-        Signer::new(&self.certificate, self.key)
+    pub fn signer(&self) -> Result<Signer, String> {
+        Signer::new(&self.certificate, KeyPair::from_der(&self.key.to_der())?)
     }
 }
 
@@ -250,7 +250,7 @@ impl Signer {
     /// What is wrong with them, in words.
     pub fn new(certificate: &[u8], key: KeyPair) -> Result<Self, String> {
         let about = About::of(certificate)?;
-        if key.public_key() != about.public_key {
+        if !about.is_of(&key) {
             return Err("the key does not belong to the certificate".to_owned());
         }
         let id = key_id(&about.public_key);

@@ -21,7 +21,7 @@ mod token;
 #[cfg(test)]
 mod tests;
 
-pub use about::{About, fits, shown};
+pub use about::{About, shown};
 pub use error::Error;
 pub use holder::{HolderKey, public_key_from_pem, public_key_to_pem, reseal};
 pub use issue::{Authority, Leaf, Signer, Wanted, issuer, issuer_again, life, root};

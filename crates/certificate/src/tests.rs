@@ -31,12 +31,8 @@ fn clients() -> (Authority, Signer, HolderKey) {
     let root = root(now()).unwrap().signer().unwrap();
     let clients = issuer(Kind::Clients, &root, now()).unwrap();
     let holder = HolderKey::generate().unwrap();
-    let again = Authority {
-        kind: clients.kind,
-        certificate: clients.certificate.clone(),
-        key: KeyPair::from_der(&clients.key.to_der()).unwrap(),
-    };
-    (clients, again.signer().unwrap(), holder)
+    let signer = clients.signer().unwrap();
+    (clients, signer, holder)
 }
 
 /// The library's HPKE is the one of RFC 9180: its first published vector (A.1.1) opens.
@@ -127,7 +123,7 @@ fn of_a_request_only_the_signed_key_counts() {
     let der = pem::read_certificates(&leaf.chain).unwrap();
     let about = About::of(&der[0]).unwrap();
     assert_eq!((about.common_name.as_str(), about.names.len(), der.len()), ("alice", 0, 2));
-    assert!(fits(&about, &key).unwrap());
+    assert!(about.is_of(&key));
     let mut last = request.clone();
     *last.last_mut().unwrap() ^= 1;
     assert!(PublicKey::of_request(&last).is_err(), "signed by nobody");

@@ -306,7 +306,7 @@ impl Authority {
                     why,
                     hint: "remove it and its certificate: both are made anew at the next start",
                 })?;
-                key.public_key() == about.public_key
+                about.is_of(&key)
             }
         };
         let own = self.own(role);

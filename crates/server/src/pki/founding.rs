@@ -44,12 +44,7 @@ fn new(dir: &Path, now: WallTime) -> Result<[Made; 3], Error> {
         return Err(Error::Stranded { path: made::root(dir) });
     }
     let made = root(now)?;
-    let again = Made {
-        kind: Kind::Root,
-        certificate: made.certificate.clone(),
-        key: KeyPair::from_der(&made.key.to_der()).map_err(|why| Error::Make { what: "a key", why })?,
-    };
-    let signer = again.signer().map_err(|why| Error::Make { what: "the root certificate", why })?;
+    let signer = made.signer().map_err(|why| Error::Make { what: "the root certificate", why })?;
     Ok([made, issuer(Kind::Clients, &signer, now)?, issuer(Kind::Peers, &signer, now)?])
 }
 
@@ -89,7 +84,7 @@ fn plain(dir: &Path) -> Result<Option<[Made; 3]>, Error> {
         };
         let about = leaf_in(certificate, &text)?;
         let key = KeyPair::from_pem(&key).map_err(broken)?;
-        if key.public_key() != about.public_key {
+        if !about.is_of(&key) {
             return Err(broken(format!("it does not belong to {}", certificate.display())));
         }
         let der = pem::read_certificates(&text).map_err(broken)?.into_iter().next().unwrap_or_default();

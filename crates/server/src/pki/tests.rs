@@ -483,18 +483,13 @@ fn lost_keys_and_other_authorities_are_told() {
 /// and the open keys are gone.
 #[test]
 fn an_authority_with_open_keys_is_taken_over() {
-    use ::certificate::{KeyPair, files, issuer, pem, root as new_root};
+    use ::certificate::{files, issuer, pem, root as new_root};
     let place = place();
     files::directory(&place.dir).unwrap();
-    let signer = new_root(now()).unwrap();
-    let again = ::certificate::Authority {
-        kind: Kind::Root,
-        certificate: signer.certificate.clone(),
-        key: KeyPair::from_der(&signer.key.to_der()).unwrap(),
-    };
-    let by = again.signer().unwrap();
+    let made_root = new_root(now()).unwrap();
+    let by = made_root.signer().unwrap();
     let both = [issuer(Kind::Clients, &by, now()).unwrap(), issuer(Kind::Peers, &by, now()).unwrap()];
-    for (made, name) in [&signer, &both[0], &both[1]].into_iter().zip(["root", "clients", "peers"]) {
+    for (made, name) in [&made_root, &both[0], &both[1]].into_iter().zip(["root", "clients", "peers"]) {
         let path = place.dir.join(name);
         files::write(&path.with_extension("key"), &made.key.to_pem(), 0o600).unwrap();
         files::write(&path.with_extension("crt"), &pem::certificates([&made.certificate[..]]), 0o644)

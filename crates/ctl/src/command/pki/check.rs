@@ -218,7 +218,7 @@ fn fits(about: &About, path: &Path) -> Finding {
         Ok(None) => Some(("no such file".to_owned(), "check the path")),
         Ok(Some(text)) => match KeyPair::from_pem(&text) {
             Err(why) => Some((why, "give the PEM file of the certificate's key, without a passphrase")),
-            Ok(key) if key.public_key() != about.public_key => Some((
+            Ok(key) if !about.is_of(&key) => Some((
                 "it belongs to another certificate".to_owned(),
                 "give the key that was made with this certificate; both are renewed together",
             )),

@@ -196,14 +196,15 @@ async fn an_authority_is_replaced_whole_or_not_at_all() {
     let list = root.list(own::ListRequest { with_keys: true }).await.unwrap().into_inner();
     let good = list.authorities.iter().find(|each| each.kind == "clients").unwrap().clone();
     let other = list.authorities.iter().find(|each| each.kind == "peers").unwrap().clone();
-    let mut wrong = Vec::new();
-    wrong.push(own::Authority { id: "0123".into(), ..good.clone() });
-    wrong.push(own::Authority { kind: "king".into(), ..good.clone() });
-    wrong.push(own::Authority { certificates: vec![], ..good.clone() });
-    wrong.push(own::Authority { certificates: vec![Bytes::from_static(b"x")], ..good.clone() });
     let both = [good.certificates.clone(), other.certificates.clone()].concat();
-    wrong.push(own::Authority { certificates: both, ..good.clone() });
-    wrong.push(own::Authority { keys: good.keys[..1].to_vec(), ..good.clone() });
+    let wrong = [
+        own::Authority { id: "0123".into(), ..good.clone() },
+        own::Authority { kind: "king".into(), ..good.clone() },
+        own::Authority { certificates: vec![], ..good.clone() },
+        own::Authority { certificates: vec![Bytes::from_static(b"x")], ..good.clone() },
+        own::Authority { certificates: both, ..good.clone() },
+        own::Authority { keys: good.keys[..1].to_vec(), ..good.clone() },
+    ];
     for authority in wrong {
         let ask = own::SetAuthoritiesRequest { authorities: vec![authority.clone()] };
         let error = root.set_authorities(ask).await.unwrap_err();
