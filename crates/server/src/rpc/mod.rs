@@ -44,6 +44,7 @@ use crate::login::{Passwords, Throttle, Tokens};
 use crate::metrics::Metrics;
 use crate::pki::Authority;
 use crate::rates::Rates;
+use crate::tls::Reloading;
 use around::Around;
 use env::{Clock, Random};
 use list::Budget;
@@ -82,6 +83,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Issues certificates, where the cluster has an authority of its own.
     pub authority: Option<Arc<Authority>>,
+    /// Where clients show certificates.
+    pub listeners: Vec<Arc<Reloading>>,
 }
 
 /// Sizes and times of requests.

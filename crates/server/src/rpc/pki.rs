@@ -16,6 +16,7 @@ use state::auth::{Evidence, Principal};
 use state::pki::{Authority as Registered, CertificateChange, Kind, Register, Role, Token};
 use state::{Command, Refusal};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Request, Response, Status};
 use types::limits::{ENROLMENT_TOKEN_SECONDS, ENROLMENT_TOKEN_SECONDS_MAX};
@@ -115,6 +116,16 @@ impl Pki {
         let hash = known.as_ref().map_or([0; 32], |token| token.secret_hash);
         let is_it = verify_slices_are_equal(&hash, &Secret::hash_of(secret)).is_ok();
         known.filter(|token| is_it && token.not_after >= self.now().unix_seconds()).ok_or_else(no_token)
+    }
+
+    /// How many connections stand on each certificate, on all listeners of this member.
+    fn connections(&self) -> HashMap<String, u64> {
+        let mut all: HashMap<String, u64> = HashMap::new();
+        for (serial, count) in self.0.context.listeners.iter().flat_map(|listener| listener.connections()) {
+            let there = all.entry(serial).or_default();
+            *there = there.saturating_add(count);
+        }
+        all
     }
 
     /// Says that somebody came with a token that is none.
@@ -280,6 +291,7 @@ impl own::pki_server::Pki for Pki {
                     .collect(),
                 now,
                 pin,
+                connections: self.connections(),
             }
         })))
     }

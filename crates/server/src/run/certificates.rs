@@ -68,6 +68,11 @@ impl Certificates {
         Ok(listeners)
     }
 
+    /// What was read for all of them.
+    pub(super) fn opened(self) -> Vec<Arc<Reloading>> {
+        self.opened
+    }
+
     /// Reads the files of a listener, once.
     ///
     /// # Errors

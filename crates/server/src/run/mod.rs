@@ -191,7 +191,7 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     }
     let keeper = Keeper::start(config, env, &member)?;
     let bound = reserved.with(certificates.listeners(config)?)?;
-    let edge = edge(config, env, &member, base, keeper.authority())?;
+    let edge = edge(config, env, &member, base, (keeper.authority(), certificates.opened()))?;
     auto_compaction::start(config.auto_compaction, member.clone(), env.clone());
     room::start(config.limits.quota_bytes.unwrap_or(u64::MAX), member.clone(), env.clone());
     let addresses = bound.addresses();
@@ -318,7 +318,7 @@ fn edge(
     env: &Env,
     member: &Member,
     base: Base,
-    authority: Option<Arc<pki::Authority>>,
+    (authority, listeners): (Option<Arc<pki::Authority>>, Vec<Arc<crate::tls::Reloading>>),
 ) -> Result<Edge, Failure> {
     let ticks = u32::try_from(config.timing.election_ticks).unwrap_or(u32::MAX);
     let quota_bytes = config.limits.quota_bytes.unwrap_or(u64::MAX);
@@ -356,6 +356,7 @@ fn edge(
         clock: env.clock.clone(),
         metrics: metrics.clone(),
         authority,
+        listeners,
     });
     member.counts().set_slow_apply(config.slow.apply);
     let features = config::etcd::gates::states(&config.features);

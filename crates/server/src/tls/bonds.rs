@@ -177,6 +177,13 @@ impl Bonds {
         Some(Standing { bonds: self.clone(), chain, number, bond })
     }
 
+    /// The certificates that connections stand on, and how many do on each.
+    pub(super) fn in_use(&self) -> Vec<(CertificateDer<'static>, usize)> {
+        let noted = self.lock();
+        let leaf = |(chain, group): (&Chain, &Group)| Some((chain.first()?.clone(), group.bonds.len()));
+        noted.chains.iter().filter_map(leaf).collect()
+    }
+
     /// Judges every connection again; `at` is the moment that counts for a chain that ends then.
     pub(super) fn judge(&self, loaded: &Loaded, at: impl Fn(&[CertificateDer<'_>]) -> UnixTime) -> Cut {
         let mut cut = Cut::default();

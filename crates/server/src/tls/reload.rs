@@ -13,6 +13,7 @@ use super::{Failure, Manner, Settings};
 use arc_swap::ArcSwap;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use state::auth::Evidence;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,19 @@ impl Reloading {
     #[must_use]
     pub fn current(&self) -> Arc<Loaded> {
         self.current.load_full()
+    }
+
+    /// How many connections stand on each client's certificate, by its serial number in hexadecimal.
+    #[must_use]
+    pub fn connections(&self) -> BTreeMap<String, u64> {
+        let mut by_serial = BTreeMap::new();
+        for (leaf, count) in self.bonds.in_use() {
+            if let Ok(about) = certificate::About::of(&leaf) {
+                let there: &mut u64 = by_serial.entry(about.serial).or_default();
+                *there = there.saturating_add(count as u64);
+            }
+        }
+        by_serial
     }
 
     /// What it is made of.

@@ -114,6 +114,7 @@ impl List {
         let mut written = Vec::new();
         for each in &certificates {
             let renewed_by = renewed_by(each);
+            let in_use = all.connections.get(&each.serial).copied().unwrap_or(0);
             let state = if each.revoked != 0 { "revoked" } else { "good" };
             rows.push(vec![
                 each.role.clone(),
@@ -121,6 +122,7 @@ impl List {
                 each.serial.clone(),
                 state.to_owned(),
                 left(each.not_after, all.now),
+                in_use.to_string(),
                 renewed_by.to_owned(),
                 each.by.clone(),
             ]);
@@ -128,9 +130,11 @@ impl List {
                 "role": each.role, "name": each.name, "names": each.names, "serial": each.serial, "authority": each.authority,
                 "not_before": each.not_before, "not_after": each.not_after, "by": each.by,
                 "revoked": (each.revoked != 0).then_some(each.revoked), "renewed": renewed_by,
+                "connections": in_use,
             }));
         }
-        let titles: &'static [&'static str] = &["role", "name", "serial", "state", "left", "renewed", "by"];
+        let titles: &'static [&'static str] =
+            &["role", "name", "serial", "state", "left", "in use", "renewed", "by"];
         let mut head = vec![titles.iter().map(|title| title.to_uppercase()).collect::<Vec<_>>()];
         let table = boxed(titles, rows.clone());
         head.append(&mut rows);

@@ -122,6 +122,7 @@ impl Rig {
             clock: env.clock.clone(),
             metrics: metrics.clone(),
             authority: authority.clone(),
+            listeners: Vec::new(),
         });
         Self { member, routes, metrics, demands, authority, _pki: pki }
     }
