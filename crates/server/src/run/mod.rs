@@ -20,10 +20,11 @@ use crate::http::{self, OfMember, Router};
 use crate::log::{self, Secured};
 use crate::login::{Jwt, Passwords, Tokens};
 use crate::metrics::{self, Detail, Metrics};
+use crate::oidc::Oidc;
 use crate::pki::{self, Authority, Renewed};
 use crate::rpc::{self, Limits, Versions};
 use crate::tls::Exchange;
-use crate::{config, listen};
+use crate::{config, listen, oidc};
 use audit::Recorder;
 use certificates::Certificates;
 use env::{Clock, Env};
@@ -97,6 +98,13 @@ pub enum Failure {
         /// What is wrong with it.
         #[from]
         error: crate::login::jwt::Error,
+    },
+    /// The OpenID Connect issuer cannot be asked.
+    #[error("{error}; hint: {}", error.hint())]
+    Oidc {
+        /// Why.
+        #[from]
+        error: oidc::Error,
     },
     /// The first user could not be made.
     #[error(
@@ -377,7 +385,8 @@ fn edge(config: &Config, env: &Env, member: &Member, base: Base) -> Result<Edge,
         member: member.clone(),
         clock: env.clock.clone(),
     };
-    let gate = Gate::new(member.policy(base), Recorder::empty(), logins);
+    let issuer = config.logins.oidc.clone().map(|settings| issuer(settings, env, &metrics)).transpose()?;
+    let gate = Gate::new(member.policy(base), Recorder::empty(), logins).with_issuer(issuer);
     let routes = rpc::routes(rpc::Context {
         member: member.clone(),
         gate,
@@ -408,6 +417,13 @@ fn edge(config: &Config, env: &Env, member: &Member, base: Base) -> Result<Edge,
         request_timeout,
     });
     Ok(Edge::new(routes, router, metrics))
+}
+
+/// Recognizes an issuer's tokens, once its keys are there: it may be away when we start.
+fn issuer(settings: oidc::Settings, env: &Env, metrics: &Arc<Metrics>) -> Result<Arc<Oidc>, Failure> {
+    let issuer = Arc::new(Oidc::new(settings, env.clock.clone(), metrics.clone()));
+    oidc::start(issuer.clone())?;
+    Ok(issuer)
 }
 
 fn listen_limits(config: &Config) -> listen::Limits {

@@ -31,7 +31,7 @@ const ADDRESS_HINT: &str =
 type Refused = (Vec<Note>, Vec<Problem>);
 
 /// Reads values, and keeps what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     settings: &'a Settings,
     problems: Vec<Problem>,
 }
@@ -47,11 +47,11 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.texts(name).pop()
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
@@ -59,7 +59,7 @@ impl Reader<'_> {
         self.settings.get(name).map_or_else(|| format!("--{name}"), |given| given.called(name))
     }
 
-    fn refuse(&mut self, name: &str, what: impl std::fmt::Display, hint: impl Into<String>) {
+    pub(super) fn refuse(&mut self, name: &str, what: impl std::fmt::Display, hint: impl Into<String>) {
         let problem = Problem::new(format!("{}: {what}", self.called(name)), hint);
         self.problems.push(problem);
     }
@@ -76,7 +76,7 @@ impl Reader<'_> {
         }
     }
 
-    fn switch(&mut self, name: &str) -> bool {
+    pub(super) fn switch(&mut self, name: &str) -> bool {
         self.value(name, false, "write true or false", number::boolean)
     }
 
@@ -163,6 +163,7 @@ pub(super) fn convert(
     let mut names = made::names(&served.all, &urls(&advertised.client_urls), around.host_name.as_deref());
     names.extend(reader.texts("certificate-name"));
     let key_file = reader.path("key-file");
+    let oidc = super::issuer::read(&mut reader, &mut notes);
     if !reader.problems.is_empty() {
         return Err((notes, reader.problems));
     }
@@ -192,6 +193,7 @@ pub(super) fn convert(
             token_life: TOKEN_LIFE,
             hashing: Hashing::Argon2id { characters_min: PASSWORD_CHARACTERS_MIN },
             certificates_name_users: true,
+            oidc,
         },
         gateway,
         access,
