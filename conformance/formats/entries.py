@@ -385,10 +385,14 @@ def change_own(state, entry):
         rule = act.one(1)
         if not rule.bytes(1) or not rule.bytes(5):
             raise Refused("a rule without a name or a user")
-        matcher = next((matcher for matcher in (2, 3, 4) if matcher in rule.fields), None)
+        matcher = next((matcher for matcher in (2, 3, 4, 6) if matcher in rule.fields), None)
         if matcher is None:
             raise Damage("an unknown matcher")
-        state.identities[text(rule, 1)] = matcher - 1, text(rule, matcher), text(rule, 5)
+        if matcher == 6:
+            claim = rule.one(6)
+            state.identities[text(rule, 1)] = 4, (text(claim, 1), text(claim, 2), text(claim, 3)), text(rule, 5)
+        else:
+            state.identities[text(rule, 1)] = matcher - 1, text(rule, matcher), text(rule, 5)
     else:
         known(state.identities, text(act, 1))
         del state.identities[text(act, 1)]

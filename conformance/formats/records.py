@@ -210,9 +210,10 @@ class State:
             fields.take(24)
         elif kind == IDENTITY:
             name, matcher = text(fields), fields.number(1)
-            if matcher not in (1, 2, 3):
+            if matcher not in (1, 2, 3, 4):
                 raise Damage("an unknown matcher")
-            self.identities[name] = matcher, text(fields), text(fields)
+            value = tuple(text(fields) for _ in range(3)) if matcher == 4 else text(fields)
+            self.identities[name] = matcher, value, text(fields)
         elif kind == IDENTITY_GONE:
             self.identities.pop(text(fields), None)
         elif kind in self.register:

@@ -8,12 +8,14 @@
 //! token that is shown counts, and a bad one is refused even where the certificate alone would do.
 
 use crate::login::Tokens;
+use crate::oidc::Oidc;
 use crate::tls::Bond;
 use audit::{Recorded, Recorder};
 use env::Clock;
 use http::HeaderMap;
 use node::Member;
 use state::auth::{Circumstances, Demanding, Denied, Evidence, Policy, Principal};
+use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -58,6 +60,7 @@ pub struct Gate {
     policy: Policy,
     recorder: Recorder,
     logins: Option<Logins>,
+    oidc: Option<Arc<Oidc>>,
     /// Tells tests what was demanded of whom came from outside.
     #[cfg(test)]
     witness: Option<Arc<dyn Fn(state::auth::Demand) + Send + Sync>>,
@@ -112,9 +115,16 @@ impl Gate {
             policy,
             recorder,
             logins: Some(logins),
+            oidc: None,
             #[cfg(test)]
             witness: None,
         }
+    }
+
+    /// The same, that also takes tokens of an issuer.
+    #[must_use]
+    pub fn with_issuer(self, oidc: Option<Arc<Oidc>>) -> Self {
+        Self { oidc, ..self }
     }
 
     /// The same gate, telling `witness` of every demand of a user's requests, met or not.
@@ -131,6 +141,7 @@ impl Gate {
             policy: Policy::of_the_member(),
             recorder: Recorder::empty(),
             logins: None,
+            oidc: None,
             #[cfg(test)]
             witness: None,
         }
@@ -148,16 +159,40 @@ impl Gate {
         let connection = extensions.get::<Arc<Connection>>().cloned();
         // While access control is off nobody looks at tokens, as in etcd.
         let token = token(headers).filter(|_| self.policy.is_enabled());
-        let evidence = match token {
-            Some(token) => self.recognize(token, connection.as_deref()),
-            None => self.of_connection(connection.as_deref()),
-        };
-        let circumstances = Circumstances {
-            source: connection.as_deref().and_then(|connection| connection.source),
-            now: self.now(),
-        };
+        let evidence = self.evidence(token, connection.as_deref());
+        let circumstances = self.circumstances(connection.as_deref());
         let principal = self.policy.principal(&evidence, circumstances);
         Caller { principal, token: token.map(Arc::from), connection }
+    }
+
+    /// What the caller shows, as of now. A token counts, and never the certificate beside it.
+    #[must_use]
+    pub fn evidence_of(&self, caller: &Caller) -> Evidence {
+        let token = caller.token.as_deref().filter(|_| self.policy.is_enabled());
+        self.evidence(token, caller.connection.as_deref())
+    }
+
+    /// What to wait for before a caller whose token is refused is refused for good.
+    pub(crate) fn learning(&self, caller: &Caller) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let token = caller.token.as_deref().filter(|token| Oidc::is_one(token))?;
+        self.oidc.as_ref().filter(|_| caller.principal.has_bad_token())?.learning(token)
+    }
+
+    /// The issuer whose tokens are taken.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.oidc.as_deref().map(Oidc::issuer)
+    }
+
+    fn evidence(&self, token: Option<&str>, connection: Option<&Connection>) -> Evidence {
+        match token {
+            Some(token) => self.recognize(token, connection),
+            None => self.of_connection(connection),
+        }
+    }
+
+    fn circumstances(&self, connection: Option<&Connection>) -> Circumstances {
+        Circumstances { source: connection.and_then(|connection| connection.source), now: self.now() }
     }
 
     /// Whether what the caller was recognized by is still good; using a token lets it live on.
@@ -171,6 +206,9 @@ impl Gate {
     }
 
     fn recognize(&self, token: &str, connection: Option<&Connection>) -> Evidence {
+        if let Some(oidc) = self.oidc.as_ref().filter(|_| Oidc::is_one(token)) {
+            return oidc.recognize(token, connection);
+        }
         match &self.logins {
             Some(Logins { tokens, member, clock, .. }) => {
                 tokens.recognize(token, connection, member, &**clock)
@@ -217,10 +255,17 @@ impl Gate {
     /// # Errors
     /// [`Denied`] when it may not any more.
     pub fn check_again<T: Demanding>(&self, caller: &Caller, request: &T) -> Result<(), Denied> {
-        if !self.is_still(caller) {
+        let evidence = self.evidence_of(caller);
+        if evidence == Evidence::BadToken && caller.token.is_some() {
             return Err(Denied::InvalidToken);
         }
-        self.policy.check(&caller.principal.of_today(self.now()), request).map(drop)
+        let circumstances = self.circumstances(caller.connection.as_deref());
+        let today = self.policy.principal(&evidence, circumstances).of_today(circumstances.now);
+        // The rule that said who it is was changed meanwhile: it is nobody's request any more.
+        if self.policy.is_enabled() && today.user() != caller.principal.user() {
+            return Err(Denied::Forbidden);
+        }
+        self.policy.check(&today, request).map(drop)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod listen;
 pub mod log;
 pub mod login;
 pub mod metrics;
+pub mod oidc;
 pub mod pki;
 mod rates;
 pub mod rpc;

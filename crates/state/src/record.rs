@@ -234,10 +234,15 @@ impl<'a> Record<'a> {
                     Matcher::Uri(text) => (1, text),
                     Matcher::Dns(text) => (2, text),
                     Matcher::Organization(text) => (3, text),
+                    Matcher::Claim { issuer, .. } => (4, issuer),
                 };
                 put_string(&mut out, name);
                 out.push(matcher);
                 put_string(&mut out, text);
+                if let Matcher::Claim { name, value, .. } = &rule.matcher {
+                    put_string(&mut out, name);
+                    put_string(&mut out, value);
+                }
                 put_string(&mut out, &rule.user);
                 IDENTITY
             }
@@ -468,6 +473,7 @@ impl<'a> Input<'a> {
             1 => Matcher::Uri(text),
             2 => Matcher::Dns(text),
             3 => Matcher::Organization(text),
+            4 => Matcher::Claim { issuer: text, name: self.string()?, value: self.string()? },
             _ => return Err("an unknown matcher"),
         };
         Ok(IdentityRule { matcher, user: self.string()? })
@@ -551,6 +557,17 @@ mod tests {
                 name: "node".to_owned(),
                 rule: IdentityRule {
                     matcher: Matcher::Uri("spiffe://a/b".to_owned()),
+                    user: "alice".to_owned(),
+                },
+            },
+            Record::Identity {
+                name: "staff".to_owned(),
+                rule: IdentityRule {
+                    matcher: Matcher::Claim {
+                        issuer: "https://issuer.example".to_owned(),
+                        name: "groups".to_owned(),
+                        value: "staff".to_owned(),
+                    },
                     user: "alice".to_owned(),
                 },
             },

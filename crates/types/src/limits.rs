@@ -211,3 +211,31 @@ pub const ENROLMENT_SECONDS_MAX: u64 = 15;
 pub const ENROLMENT_TOKEN_SECONDS: u64 = 3_600;
 /// Longest time for which an enrolment token can be used, in seconds: a week.
 pub const ENROLMENT_TOKEN_SECONDS_MAX: u64 = 7 * 86_400;
+/// Longest token of an OpenID Connect issuer that is looked at, in bytes: group claims make them long.
+pub const OIDC_TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Texts in the claims of one such token; one with more is refused.
+pub const OIDC_TEXTS_MAX: usize = 1_024;
+/// Such tokens whose signature was checked and is not checked again, as long as its key stands.
+pub const OIDC_TOKENS_CHECKED_MAX: usize = 2_048;
+/// How far an issuer's clock may be off ours, in seconds.
+pub const OIDC_LEEWAY_SECONDS: u64 = 10;
+/// Largest document that is taken from an issuer, in bytes.
+pub const OIDC_DOCUMENT_BYTES_MAX: usize = 256 * 1024;
+/// Keys of an issuer that are looked at; a document with more is refused.
+pub const OIDC_KEYS_MAX: usize = 64;
+/// How long one look at an issuer may take, both documents together, in seconds.
+pub const OIDC_FETCH_SECONDS_MAX: u64 = 10;
+/// Shortest and longest time between two looks at an issuer that answers, in seconds, whatever it says of its caches.
+pub const OIDC_REFRESH_SECONDS: (u64, u64) = (60, 3_600);
+/// The time between two looks where the issuer says nothing, in seconds.
+pub const OIDC_REFRESH_SECONDS_DEFAULT: u64 = 600;
+/// The first and the longest wait before an issuer that failed is asked again, in seconds; doubled in between.
+pub const OIDC_RETRY_SECONDS: (u64, u64) = (2, 60);
+/// At most one look at an issuer in so many seconds because of tokens that name an unknown key.
+pub const OIDC_UNKNOWN_KEY_SECONDS: u64 = 10;
+/// Requests that wait for such a look; a further one is refused at once.
+pub const OIDC_WAITING_MAX: usize = 256;
+/// How long one of them waits at most, in seconds.
+pub const OIDC_WAIT_SECONDS_MAX: u64 = 3;
+/// How long the keys of an issuer that does not answer are good, in seconds.
+pub const OIDC_KEYS_SECONDS_MAX: u64 = 6 * 3_600;

@@ -10,26 +10,47 @@ use proto::authpb::Permission;
 use proto::authpb::permission::Type;
 use proto::strongroom::v1 as own;
 use proto::strongroom::v1::identity_rule::Matcher;
+use std::borrow::Cow;
 
 /// An identity rule's matcher in words.
 pub(crate) struct Rule<'a> {
-    /// `URI`, `DNS name` or `organization`.
+    /// `URI`, `DNS name`, `organization` or `OIDC claim`.
     pub(crate) kind: &'static str,
     /// The option that sets it.
     pub(crate) option: &'static str,
-    pub(crate) value: &'a str,
+    pub(crate) value: Cow<'a, str>,
+    /// Whose tokens it is about, where it is about tokens.
+    pub(crate) issuer: Option<&'a str>,
 }
 
 impl<'a> Rule<'a> {
     /// Of this rule; without a value where it says nothing that we know.
     pub(crate) fn of(rule: &'a own::IdentityRule) -> Self {
         match &rule.matcher {
-            Some(Matcher::Uri(value)) => Self { kind: "URI", option: "uri", value },
-            Some(Matcher::Dns(value)) => Self { kind: "DNS name", option: "dns", value },
-            Some(Matcher::Organization(value)) => {
-                Self { kind: "organization", option: "organization", value }
-            }
-            None => Self { kind: "unknown", option: "unknown", value: "" },
+            Some(Matcher::Uri(value)) => Self::certificate("URI", "uri", value),
+            Some(Matcher::Dns(value)) => Self::certificate("DNS name", "dns", value),
+            Some(Matcher::Organization(value)) => Self::certificate("organization", "organization", value),
+            Some(Matcher::OidcClaim(claim)) => Self {
+                kind: "OIDC claim",
+                option: "oidcClaim",
+                value: Cow::Owned(format!("{}={}", claim.name, claim.value)),
+                issuer: Some(&claim.issuer),
+            },
+            None => Self::certificate("unknown", "unknown", ""),
+        }
+    }
+
+    fn certificate(kind: &'static str, option: &'static str, value: &'a str) -> Self {
+        Self { kind, option, value: Cow::Borrowed(value), issuer: None }
+    }
+
+    /// What is looked at, for people.
+    pub(crate) fn told(&self) -> String {
+        let value = shown(&self.value);
+        match self.issuer {
+            Some("") => format!("{} {value} of the member's issuer", self.kind),
+            Some(issuer) => format!("{} {value} of {}", self.kind, shown(issuer)),
+            None => format!("{} {value}", self.kind),
         }
     }
 }
@@ -118,14 +139,7 @@ pub(super) fn overview_table(all: &Overview) -> String {
 
 pub(super) fn identities(rules: &[own::IdentityRule]) -> String {
     let line = |rule: &own::IdentityRule| {
-        let told = Rule::of(rule);
-        format!(
-            "Rule {}: {} {} is the user {}\n",
-            shown(&rule.name),
-            told.kind,
-            shown(told.value),
-            shown(&rule.user)
-        )
+        format!("Rule {}: {} is the user {}\n", shown(&rule.name), Rule::of(rule).told(), shown(&rule.user))
     };
     rules.iter().map(line).collect()
 }
@@ -133,9 +147,10 @@ pub(super) fn identities(rules: &[own::IdentityRule]) -> String {
 pub(super) fn identities_table(rules: &[own::IdentityRule]) -> String {
     let row = |rule: &own::IdentityRule| {
         let told = Rule::of(rule);
-        vec![shown(&rule.name), told.kind.to_owned(), shown(told.value), shown(&rule.user)]
+        let issuer = told.issuer.map(shown).unwrap_or_default();
+        vec![shown(&rule.name), told.kind.to_owned(), shown(&told.value), issuer, shown(&rule.user)]
     };
-    boxed(&["rule", "name in the certificate", "value", "user"], rules.iter().map(row).collect())
+    boxed(&["rule", "what is looked at", "value", "issuer", "user"], rules.iter().map(row).collect())
 }
 
 pub(super) fn explained(answer: &own::ExplainResponse) -> String {
@@ -156,7 +171,11 @@ pub(super) fn who_am_i(answer: &own::WhoAmIResponse) -> String {
     let user = if answer.user.is_empty() { "nobody".to_owned() } else { shown(&answer.user) };
     let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
     let may = if answer.is_administrator { "everything" } else { "what the roles may" };
-    format!("User: {user}\nRecognized by: {}\nRoles: {roles}\nMay do: {may}\n", answer.recognized_by)
+    let rule = match answer.rule.as_str() {
+        "" => String::new(),
+        rule => format!("By the identity rule: {}\n", shown(rule)),
+    };
+    format!("User: {user}\nRecognized by: {}\n{rule}Roles: {roles}\nMay do: {may}\n", answer.recognized_by)
 }
 
 pub(super) fn applied(applied: &Applied) -> String {

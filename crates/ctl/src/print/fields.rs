@@ -275,6 +275,7 @@ impl Fields {
             self.text("Rule", rule.name.as_bytes());
             self.text("By", told.option.as_bytes());
             self.text("Value", told.value.as_bytes());
+            told.issuer.iter().for_each(|issuer| self.text("Issuer", issuer.as_bytes()));
             self.text("User", rule.user.as_bytes());
         }
     }
@@ -293,6 +294,7 @@ impl Fields {
         self.text("RecognizedBy", answer.recognized_by.as_bytes());
         answer.roles.iter().for_each(|role| self.text("Role", role.as_bytes()));
         self.field("IsAdministrator", answer.is_administrator);
+        self.text("Rule", answer.rule.as_bytes());
     }
 
     pub(super) fn policy_revision(&mut self, revision: u64) {

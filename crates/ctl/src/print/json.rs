@@ -411,7 +411,12 @@ fn permission(permission: &authpb::Permission) -> String {
 
 fn identity(rule: &own::IdentityRule) -> String {
     let told = Rule::of(rule);
-    Object::new().text("name", &rule.name).text(told.option, told.value).text("user", &rule.user).finish()
+    Object::new()
+        .text("name", &rule.name)
+        .text(told.option, &told.value)
+        .text("oidcIssuer", told.issuer.unwrap_or_default())
+        .text("user", &rule.user)
+        .finish()
 }
 
 pub(super) fn overview(all: &Overview) -> String {
@@ -461,6 +466,7 @@ pub(super) fn who_am_i(answer: &own::WhoAmIResponse) -> String {
         .text("recognizedBy", &answer.recognized_by)
         .list("roles", strings(&answer.roles))
         .flag("isAdministrator", answer.is_administrator)
+        .text("rule", &answer.rule)
         .finish()
 }
 

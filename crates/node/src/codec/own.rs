@@ -150,6 +150,9 @@ pub fn identity_to(name: String, rule: IdentityRule) -> own::IdentityRule {
         Matcher::Uri(text) => own::identity_rule::Matcher::Uri(text),
         Matcher::Dns(text) => own::identity_rule::Matcher::Dns(text),
         Matcher::Organization(text) => own::identity_rule::Matcher::Organization(text),
+        Matcher::Claim { issuer, name, value } => {
+            own::identity_rule::Matcher::OidcClaim(own::OidcClaim { issuer, name, value })
+        }
     };
     own::IdentityRule { name, user: rule.user, matcher: Some(matcher) }
 }
@@ -161,6 +164,9 @@ pub fn identity_from(written: own::IdentityRule) -> Option<(String, IdentityRule
         own::identity_rule::Matcher::Uri(text) => Matcher::Uri(text),
         own::identity_rule::Matcher::Dns(text) => Matcher::Dns(text),
         own::identity_rule::Matcher::Organization(text) => Matcher::Organization(text),
+        own::identity_rule::Matcher::OidcClaim(claim) => {
+            Matcher::Claim { issuer: claim.issuer, name: claim.name, value: claim.value }
+        }
     };
     Some((written.name, IdentityRule { matcher, user: written.user }))
 }

@@ -130,6 +130,17 @@ fn every_change_of_the_access_store_survives_the_log() {
             name: "n".into(),
             rule: IdentityRule { matcher: Matcher::Dns("a.example".into()), user: name() },
         },
+        AccessChange::SetIdentity {
+            name: "n".into(),
+            rule: IdentityRule {
+                matcher: Matcher::Claim {
+                    issuer: "https://i.example".into(),
+                    name: "groups".into(),
+                    value: "staff".into(),
+                },
+                user: name(),
+            },
+        },
         AccessChange::RemoveIdentity { name: "n".into() },
     ] {
         round_trip(Command::Access(change));

@@ -4,7 +4,7 @@
 
 use super::{KeyRule, Note, Problem};
 use crate::http::{Access, Allowed};
-use crate::{listen, log, login, tls};
+use crate::{listen, log, login, oidc, tls};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub struct Logins {
     pub hashing: login::Hashing,
     /// Whether the name in a client's certificate is a user's.
     pub certificates_name_users: bool,
+    /// Whose tokens are taken beside our own.
+    pub oidc: Option<oidc::Settings>,
 }
 
 /// How tokens are made.

@@ -222,6 +222,26 @@ fn own(m: &Metrics, text: &mut Text) {
     );
     let name = "strongroom_logins_throttled_total";
     text.counter(name, "Logins refused because too many before them failed.", &m.logins_throttled);
+    text.family(
+        "strongroom_oidc_fetches_total",
+        "Looks at the OIDC issuer, by what came of them.",
+        Kind::Counter,
+    );
+    for ([result], counter) in m.oidc_fetches.all() {
+        text.sample("strongroom_oidc_fetches_total", &[("result", result)], whole(counter.value()));
+    }
+    let name = "strongroom_oidc_keys";
+    text.gauge(name, "Keys of the OIDC issuer that are known.", &m.oidc_keys);
+    let name = "strongroom_oidc_keys_fetched_seconds";
+    text.gauge(name, "When they were fetched, Unix time; 0 before.", &m.oidc_fetched);
+    text.family(
+        "strongroom_oidc_tokens_refused_total",
+        "Tokens of the OIDC issuer that are not good, by reason.",
+        Kind::Counter,
+    );
+    for ([reason], counter) in m.oidc_refused.all() {
+        text.sample("strongroom_oidc_tokens_refused_total", &[("reason", reason)], whole(counter.value()));
+    }
     let name = "strongroom_requests_denied_total";
     text.counter(name, "Requests that their sender had not the right to make.", &m.requests_denied);
     let name = "strongroom_requests_limited_total";

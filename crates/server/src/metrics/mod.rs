@@ -86,6 +86,14 @@ pub struct Metrics {
     pub requests_limited: Counter,
     /// Requests with a token that is not good.
     pub tokens_refused: Counter,
+    /// Tokens of an OpenID Connect issuer that are not good, by reason.
+    pub oidc_refused: Labelled<Counter, 1>,
+    /// Looks at that issuer, by what came of them.
+    pub oidc_fetches: Labelled<Counter, 1>,
+    /// Its keys that are known.
+    pub oidc_keys: Gauge,
+    /// When they were fetched, Unix seconds; 0 before.
+    pub oidc_fetched: Gauge,
     /// Wrong passwords.
     pub logins_failed: Counter,
     /// Enrolments with a token that is none, or a request that is none.
@@ -153,6 +161,10 @@ impl Metrics {
             requests_denied: Counter::default(),
             requests_limited: Counter::default(),
             tokens_refused: Counter::default(),
+            oidc_refused: Labelled::new(Counter::default),
+            oidc_fetches: Labelled::new(Counter::default),
+            oidc_keys: Gauge::default(),
+            oidc_fetched: Gauge::default(),
             logins_failed: Counter::default(),
             enrolments_refused: Counter::default(),
             logins_throttled: Counter::default(),

@@ -9,7 +9,8 @@ use node::own_messages;
 use proto::strongroom::v1 as own;
 use state::Command;
 use state::auth::{
-    Ability, AccessChange, Accounts, Circumstances, Evidence, Explanation, Principal, ROOT, Right, Wish,
+    Ability, AccessChange, Accounts, Circumstances, Evidence, Explanation, Matcher, Principal, ROOT, Right,
+    Wish,
 };
 use std::borrow::Cow;
 use tonic::{Code, Request, Response, Status};
@@ -23,6 +24,24 @@ impl Access {
     async fn change(&self, principal: &Principal, change: AccessChange) -> Result<u64, Failure> {
         self.0.propose(principal, Command::Access(change)).await?;
         Ok(self.0.member().gauges().auth_revision().0)
+    }
+}
+
+impl Access {
+    /// Names the issuer in a rule that leaves it out, and refuses one that no token can fit.
+    fn complete(&self, matcher: &mut Matcher) -> Result<(), Failure> {
+        let Matcher::Claim { issuer, name, value } = matcher else { return Ok(()) };
+        if name.is_empty() || value.is_empty() {
+            return Err(wrong("a rule on a claim needs the claim's name and its value"));
+        }
+        if issuer.is_empty() {
+            let ours = self.0.gate().issuer();
+            let ours = ours.ok_or_else(|| {
+                wrong("this member has no --oidc-issuer: name the rule's issuer, and set it on the members")
+            })?;
+            *issuer = ours.to_owned();
+        }
+        Ok(())
     }
 }
 
@@ -106,7 +125,9 @@ impl own::access_server::Access for Access {
         let principal = self.0.principal(&request);
         self.0.admit(&principal, Act::AccessControl)?;
         let rule = own_messages::identity_from(request.into_inner().rule.unwrap_or_default());
-        let (name, rule) = rule.ok_or_else(|| wrong("a rule needs a uri, a dns or an organization"))?;
+        let (name, mut rule) =
+            rule.ok_or_else(|| wrong("a rule needs a uri, a dns, an organization or an oidc_claim"))?;
+        self.complete(&mut rule.matcher)?;
         let auth_revision = self.change(&principal, AccessChange::SetIdentity { name, rule }).await?;
         Ok(Response::new(own::SetIdentityResponse { auth_revision }))
     }
@@ -149,9 +170,12 @@ impl own::access_server::Access for Access {
         let principal = caller.principal();
         let proof = self.0.admit(principal, Act::Status)?;
         let user = principal.user().unwrap_or_default().to_owned();
-        let recognized_by = match caller.connection().map(|connection| &connection.evidence) {
+        let evidence = self.0.gate().evidence_of(&caller);
+        let rule = self.0.gate().policy().rule_of(&evidence).unwrap_or_default();
+        let recognized_by = match &evidence {
+            Evidence::Claims { claims, .. } => format!("a token of {}", claims.issuer),
             _ if caller.has_token() => "a token".to_owned(),
-            Some(Evidence::Certificate { common_name, is_administrator, names }) => match &names.uri {
+            Evidence::Certificate { common_name, is_administrator, names } => match &names.uri {
                 Some(uri) if *is_administrator => format!("the administrator's certificate ({uri})"),
                 Some(uri) => format!("a certificate of {common_name:?} ({uri})"),
                 None => format!("a certificate of {common_name:?}"),
@@ -163,6 +187,6 @@ impl own::access_server::Access for Access {
             (!accounts.is_enabled() || roles.iter().any(|role| role == ROOT), roles)
         };
         let (is_administrator, roles) = self.0.inspect(&proof).look_at_accounts(of);
-        Ok(Response::new(own::WhoAmIResponse { user, recognized_by, roles, is_administrator }))
+        Ok(Response::new(own::WhoAmIResponse { user, recognized_by, roles, is_administrator, rule }))
     }
 }

@@ -58,7 +58,7 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Answer {
+    fn call(&mut self, request: Request<Body>) -> Answer {
         let Some(method) = surface::method(request.uri().path()) else {
             return answer(&unknown(request.uri().path()));
         };
@@ -67,6 +67,33 @@ where
         }
         let deadline = timeout(request.headers());
         let caller = self.services.gate().caller(request.extensions(), request.headers());
+        let Some(learning) = self.services.gate().learning(&caller) else {
+            return self.answer(method, deadline, caller, request);
+        };
+        // What is left in place has not been asked whether it is ready; what is taken has.
+        let left = self.clone();
+        let mut ready = std::mem::replace(self, left);
+        Box::pin(async move {
+            learning.await;
+            let caller = ready.services.gate().caller(request.extensions(), request.headers());
+            ready.answer(method, deadline, caller, request).await
+        })
+    }
+}
+
+impl<S> Around<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    /// Passes a request on, of a caller who was looked at.
+    fn answer(
+        &mut self,
+        method: &'static Method,
+        deadline: Option<Duration>,
+        caller: Caller,
+        mut request: Request<Body>,
+    ) -> Answer {
         if let Err(failure) = self.services.check_rate(&caller) {
             return answer(&failure.into());
         }

@@ -22,10 +22,11 @@ use crate::http::{self, OfMember, Router};
 use crate::log::{self, Secured};
 use crate::login::{Jwt, Passwords, Tokens};
 use crate::metrics::{self, Detail, Metrics};
+use crate::oidc::Oidc;
 use crate::pki;
 use crate::rpc::{self, Limits, Versions};
 use crate::tls::Exchange;
-use crate::{config, listen};
+use crate::{config, listen, oidc};
 use audit::Recorder;
 use authority::Keeper;
 #[cfg(test)]
@@ -104,6 +105,13 @@ pub enum Failure {
         /// What is wrong with it.
         #[from]
         error: crate::login::jwt::Error,
+    },
+    /// The OpenID Connect issuer cannot be asked.
+    #[error("{error}; hint: {}", error.hint())]
+    Oidc {
+        /// Why.
+        #[from]
+        error: oidc::Error,
     },
     /// The first user could not be made.
     #[error(
@@ -343,7 +351,8 @@ fn edge(
         clock: env.clock.clone(),
     };
     let is_issuing = authority.is_some();
-    let gate = Gate::new(member.policy(base), Recorder::empty(), logins);
+    let issuer = config.logins.oidc.clone().map(|settings| issuer(settings, env, &metrics)).transpose()?;
+    let gate = Gate::new(member.policy(base), Recorder::empty(), logins).with_issuer(issuer);
     let routes = rpc::routes(rpc::Context {
         member: member.clone(),
         gate,
@@ -377,6 +386,13 @@ fn edge(
     });
     let edge = Edge::new(routes, router, metrics);
     Ok(if is_issuing { edge.giving_certificates() } else { edge })
+}
+
+/// Recognizes an issuer's tokens, once its keys are there: it may be away when we start.
+fn issuer(settings: oidc::Settings, env: &Env, metrics: &Arc<Metrics>) -> Result<Arc<Oidc>, Failure> {
+    let issuer = Arc::new(Oidc::new(settings, env.clock.clone(), metrics.clone()));
+    oidc::start(issuer.clone())?;
+    Ok(issuer)
 }
 
 fn listen_limits(config: &Config) -> listen::Limits {

@@ -3,6 +3,7 @@
 //! Called only with certificates whose chain has been verified. A certificate with more than one common name has none:
 //! which of them an issuer meant to vouch for cannot be told.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use certificate::ADMINISTRATOR_URI;
 use rustls::pki_types::CertificateDer;
 use state::auth::{CertificateNames, Evidence};
@@ -44,6 +45,7 @@ fn names(der: &CertificateDer<'_>) -> Option<CertificateNames> {
         uri: only(uris).map(str::to_owned),
         dns: dns.take(CERTIFICATE_NAMES_MAX).collect(),
         organization: only(organizations).filter(|name| !name.is_empty()).map(str::to_owned),
+        thumbprint: digest(&SHA256, der).as_ref().try_into().ok(),
     })
 }
 

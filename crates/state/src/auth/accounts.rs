@@ -8,7 +8,7 @@
 
 use super::key_set::KeySet;
 use super::secret::PasswordHash;
-use super::terms::{Ability, CertificateNames, Circumstances, IdentityRule, Limits, Terms};
+use super::terms::{Ability, CertificateNames, Circumstances, Claims, IdentityRule, Limits, Terms};
 use super::{Denied, Right};
 use crate::record::Record;
 use bytes::Bytes;
@@ -257,16 +257,21 @@ impl Accounts {
         !self.terms.is_empty()
     }
 
-    /// The rules by which certificates are recognized, by name.
+    /// The rules by which certificates and tokens are recognized, by name.
     pub fn identities(&self) -> impl ExactSizeIterator<Item = (&str, &IdentityRule)> {
         self.identities.iter().map(|(name, rule)| (name.as_str(), rule))
     }
 
-    /// Whose a certificate is by these rules; the first rule by name that fits.
+    /// Whose a certificate is by these rules; the first rule by name that fits, and its name.
     #[must_use]
-    pub fn recognize(&self, names: &CertificateNames) -> Option<&str> {
-        let rule = self.identities.values().find(|rule| rule.matcher.matches(names))?;
-        Some(&rule.user)
+    pub fn recognize(&self, names: &CertificateNames) -> Option<(&str, &IdentityRule)> {
+        self.identities().find(|(_, rule)| rule.matcher.matches(names))
+    }
+
+    /// Whose a token with these claims is; the first rule by name that fits, and its name.
+    #[must_use]
+    pub fn recognize_token(&self, claims: &Claims) -> Option<(&str, &IdentityRule)> {
+        self.identities().find(|(_, rule)| rule.matcher.matches_token(claims))
     }
 
     /// What a user may do when all of its roles count; none for an unknown user.

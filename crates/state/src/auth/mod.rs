@@ -26,7 +26,9 @@ pub use change::AccessChange;
 pub use explain::{Explanation, Wish};
 pub use key_set::KeySet;
 pub use secret::PasswordHash;
-pub use terms::{Ability, CertificateNames, Circumstances, IdentityRule, Limits, Matcher, Network, Terms};
+pub use terms::{
+    Ability, CertificateNames, Circumstances, Claims, IdentityRule, Limits, Matcher, Network, Terms,
+};
 
 use crate::command::Command;
 use crate::leases::Leases;
@@ -55,6 +57,13 @@ pub enum Evidence {
         user: Arc<str>,
         /// The policy's revision when it was issued, where the token tells: it ends with that revision.
         known: Option<AuthRevision>,
+    },
+    /// A token of an OpenID Connect issuer that is good.
+    Claims {
+        /// Whom it names where no rule knows better: what the edge is told to read out of the claims.
+        name: Option<Arc<str>>,
+        /// What it says.
+        claims: Arc<Claims>,
     },
     /// A token that is not good.
     BadToken,
@@ -103,6 +112,12 @@ impl Principal {
             other => other.clone(),
         };
         Self { identity, circumstances: Circumstances { now, ..self.circumstances } }
+    }
+
+    /// Whether a token was shown that is not good.
+    #[must_use]
+    pub fn has_bad_token(&self) -> bool {
+        self.identity == Identity::BadToken
     }
 
     /// The user's name, if it is somebody's.
@@ -319,23 +334,49 @@ impl Policy {
                 Identity::Named(Arc::from(ROOT), None)
             }
             Evidence::Certificate { common_name, names, .. } => self.holder(common_name, names),
+            Evidence::Claims { name, claims } => self.bearer(name.as_ref(), claims),
         };
         Principal { identity, circumstances }
     }
 
     /// Who holds a certificate that is no administrator's: a rule says it, or else the common name.
     fn holder(&self, common_name: &Arc<str>, names: &CertificateNames) -> Identity {
-        match self.recognize(names) {
+        match self.ruled(|accounts| accounts.recognize(names).map(|(_, rule)| Arc::from(&*rule.user))) {
             Some(user) => Identity::Named(user, None),
             None if self.base == Base::Closed && &**common_name == ROOT => Identity::FalseRoot,
             None => Identity::Named(common_name.clone(), None),
         }
     }
 
-    /// Whose a certificate is by the rules beyond common names.
-    fn recognize(&self, names: &CertificateNames) -> Option<Arc<str>> {
-        let accounts = lock::read(&self.accounts.as_ref()?.accounts);
-        accounts.recognize(names).map(Arc::from)
+    /// Who bears a token of an issuer: a rule says it, or else the name that it gives; root only ever by a rule.
+    fn bearer(&self, name: Option<&Arc<str>>, claims: &Claims) -> Identity {
+        match self.ruled(|accounts| accounts.recognize_token(claims).map(|(_, rule)| Arc::from(&*rule.user)))
+        {
+            Some(user) => Identity::Named(user, None),
+            None => match name {
+                Some(name) if &**name == ROOT => Identity::FalseRoot,
+                Some(name) => Identity::Named(name.clone(), None),
+                None => Identity::Anonymous,
+            },
+        }
+    }
+
+    fn ruled<T>(&self, ask: impl FnOnce(&Accounts) -> Option<T>) -> Option<T> {
+        ask(&lock::read(&self.accounts.as_ref()?.accounts))
+    }
+
+    /// The name of the rule by which this evidence is somebody's, for people.
+    #[must_use]
+    pub fn rule_of(&self, evidence: &Evidence) -> Option<String> {
+        self.ruled(|accounts| {
+            let (name, _) = match evidence {
+                Evidence::Certificate { is_administrator: true, .. } if self.base == Base::Closed => None,
+                Evidence::Certificate { names, .. } => accounts.recognize(names),
+                Evidence::Claims { claims, .. } => accounts.recognize_token(claims),
+                _ => None,
+            }?;
+            Some(name.to_owned())
+        })
     }
 
     /// What the principal may ask for at most; nothing while access control is off.

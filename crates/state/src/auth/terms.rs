@@ -4,7 +4,7 @@
 //! conditions are not met counts for nothing, its denials included. The root role has no terms.
 
 use super::accounts::Permission;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// What a role is beyond its permissions.
@@ -189,7 +189,7 @@ fn share(mine: u128, other: u128, bits: u8) -> bool {
     (mine ^ other).checked_shr(128 - u32::from(bits)).unwrap_or(0) == 0
 }
 
-/// By what a certificate is recognized.
+/// By what somebody is recognized.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matcher {
     /// The only URI among its names (SPIFFE).
@@ -198,15 +198,33 @@ pub enum Matcher {
     Dns(String),
     /// The only organization of its subject.
     Organization(String),
+    /// A claim of a token of this issuer, and of no other: a text that reads so, or a list of texts with it.
+    Claim {
+        /// Who must have made the token.
+        issuer: String,
+        /// The claim.
+        name: String,
+        /// What it must say.
+        value: String,
+    },
 }
 
-/// By what a certificate is recognized, and as whom.
+/// By what a certificate or a token is recognized, and as whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityRule {
-    /// What must be the certificate's.
+    /// What must be the certificate's, or the token's.
     pub matcher: Matcher,
     /// The user that its holder is.
     pub user: String,
+}
+
+/// What a verified token of an OpenID Connect issuer says of its holder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// Who made it.
+    pub issuer: String,
+    /// What it says, where that is a text or a list of texts.
+    pub texts: BTreeMap<String, Vec<String>>,
 }
 
 /// What a certificate says of its holder beside the common name.
@@ -220,9 +238,22 @@ pub struct CertificateNames {
     pub dns: Vec<String>,
     /// The only organization; none where there are several.
     pub organization: Option<String>,
+    /// SHA-256 of the certificate as it was shown: a token may be good with that one only (RFC 8705).
+    pub thumbprint: Option<[u8; 32]>,
 }
 
 impl Matcher {
+    /// Whether a token that says this is meant.
+    #[must_use]
+    pub fn matches_token(&self, claims: &Claims) -> bool {
+        match self {
+            Self::Claim { issuer, name, value } => {
+                *issuer == claims.issuer && claims.texts.get(name).is_some_and(|texts| texts.contains(value))
+            }
+            Self::Uri(_) | Self::Dns(_) | Self::Organization(_) => false,
+        }
+    }
+
     /// Whether a certificate with these names is meant.
     #[must_use]
     pub fn matches(&self, names: &CertificateNames) -> bool {
@@ -230,6 +261,7 @@ impl Matcher {
             Self::Uri(uri) => names.uri.as_ref() == Some(uri),
             Self::Dns(dns) => names.dns.iter().any(|name| name.eq_ignore_ascii_case(dns)),
             Self::Organization(organization) => names.organization.as_ref() == Some(organization),
+            Self::Claim { .. } => false,
         }
     }
 }

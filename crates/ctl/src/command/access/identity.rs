@@ -1,4 +1,4 @@
-//! `access identity`: rules that recognize a certificate by its URI, a DNS name or its organization.
+//! `access identity`: rules that recognize a certificate by its URI, a DNS name or its organization, and a token by a claim.
 
 use super::super::show;
 use super::terms::read;
@@ -8,14 +8,15 @@ use crate::exit::Failure;
 use crate::print::{Answer, Rule};
 use crate::settings::Settings;
 use clap::{Args, Subcommand};
+use proto::etcdserverpb::AuthUserListRequest;
 use proto::strongroom::v1::identity_rule::Matcher;
-use proto::strongroom::v1::{IdentityRule, RemoveIdentityRequest, SetIdentityRequest};
+use proto::strongroom::v1::{IdentityRule, OidcClaim, RemoveIdentityRequest, SetIdentityRequest};
 use std::sync::Arc;
 
 /// `access identity <subcommand>`
 #[derive(Subcommand, Clone, Debug)]
 pub enum Identity {
-    /// Set a rule: whose certificate has this name is this user
+    /// Set a rule: whose certificate has this name, or whose token says this, is this user
     Add(Add),
     /// Remove a rule
     Remove(Remove),
@@ -23,19 +24,22 @@ pub enum Identity {
     List(List),
 }
 
-/// `access identity add <name> --uri|--dns|--organization <value> --user <user>`
+/// `access identity add <name> --uri|--dns|--organization|--oidc-claim <value> --as <user>`
 #[derive(Args, Clone, Debug)]
 pub struct Add {
     /// The rule's name
     name: String,
     #[command(flatten)]
     by: By,
-    /// The user that whoever shows such a certificate is
+    /// Whose tokens --oidc-claim is about [default: the issuer that the member is set to]
+    #[arg(long, value_name = "URL", requires = "oidc_claim")]
+    oidc_issuer: Option<String>,
+    /// The user that whoever shows such a certificate or token is
     #[arg(long = "as", value_name = "USER", required = true)]
     holder: String,
 }
 
-/// What of the certificate counts.
+/// What of the certificate or token counts.
 #[derive(Args, Clone, Debug)]
 #[group(required = true, multiple = false)]
 struct By {
@@ -48,6 +52,19 @@ struct By {
     /// The only organization (O) of its subject
     #[arg(long)]
     organization: Option<String>,
+    /// A claim of an OpenID Connect token, as groups=admins: its text, or one of the texts of its list
+    #[arg(long, value_name = "CLAIM=VALUE", value_parser = claim)]
+    oidc_claim: Option<(String, String)>,
+}
+
+/// Reads `CLAIM=VALUE`; names of claims that are URLs hold no equals sign, values may.
+fn claim(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("write a claim and its value, as groups=admins".to_owned()),
+    }
 }
 
 /// `access identity remove <name>`
@@ -62,7 +79,11 @@ pub struct Remove {
 pub struct List;
 
 impl By {
-    fn matcher(self) -> Option<Matcher> {
+    fn matcher(self, issuer: Option<String>) -> Option<Matcher> {
+        if let Some((name, value)) = self.oidc_claim {
+            let issuer = issuer.unwrap_or_default();
+            return Some(Matcher::OidcClaim(OidcClaim { issuer, name, value }));
+        }
         let uri = self.uri.map(Matcher::Uri);
         uri.or(self.dns.map(Matcher::Dns)).or(self.organization.map(Matcher::Organization))
     }
@@ -91,19 +112,29 @@ impl Identity {
 
 impl Add {
     async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
-        let rule = IdentityRule { name: self.name, matcher: self.by.matcher(), user: self.holder };
+        let rule =
+            IdentityRule { name: self.name, matcher: self.by.matcher(self.oidc_issuer), user: self.holder };
         let told = Rule::of(&rule);
         if told.value.is_empty() || rule.name.is_empty() || rule.user.is_empty() {
             return Err(Failure::arguments("a rule has a name, what of a certificate counts, and a user"));
         }
         let done = format!(
-            "Rule {}: a certificate with the {} {} is the user {}",
+            "Rule {}: {} with the {} is the user {}",
             shown(&rule.name),
-            told.kind,
-            shown(told.value),
+            if told.issuer.is_some() { "a token" } else { "a certificate" },
+            told.told(),
             shown(&rule.user)
         );
         let client = Client::connect(settings).await?;
+        let users = client.request(AuthUserListRequest {});
+        let users = client.call(client.auth().user_list(users)).await?.users;
+        if !users.contains(&rule.user) {
+            let user = shown(&rule.user);
+            eprintln!(
+                "warning: there is no user {user}, and whoever the rule fits can do nothing until there is"
+            );
+            eprintln!("  next:   strongroom user add {user} --no-password");
+        }
         let request = client.bounded(SetIdentityRequest { rule: Some(rule) })?;
         let answer = client.call(client.access().set_identity(request)).await?;
         show(&client, &Answer::Changed(&done, answer.auth_revision))

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// `access <subcommand>`
 #[derive(Subcommand, Clone, Debug)]
 pub enum Access {
-    /// Show roles with all that they may and may not do, who holds them, and by what certificates are recognized
+    /// Show roles with all that they may and may not do, who holds them, and by what certificates and tokens are recognized
     Show(overview::Show),
     /// Deny keys to a role's holders, whatever else is granted to them
     Deny(terms::Deny),
@@ -37,7 +37,7 @@ pub enum Access {
     RevokeRight(terms::Rights),
     /// Say from where and until when a role counts, and how much its holders may ask
     Limit(limit::Limit),
-    /// Recognize certificates by other names than the common name
+    /// Recognize certificates by other names than the common name, and tokens of an OpenID Connect issuer
     #[command(subcommand)]
     Identity(identity::Identity),
     /// Say whether a user may do something, and why; exit code 0 allowed, 1 denied

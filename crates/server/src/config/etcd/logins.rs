@@ -34,6 +34,7 @@ pub(super) fn logins(settings: &Settings<'_>, notes: &mut Vec<Note>, problems: &
         token_life: Duration::from_secs(life_seconds),
         hashing: Hashing::Bcrypt { cost: bcrypt_cost(settings, notes) },
         certificates_name_users: settings.bool("client-cert-auth"),
+        oidc: None,
     }
 }
 

@@ -32,7 +32,7 @@ const ADDRESS_HINT: &str =
 type Refused = (Vec<Note>, Vec<Problem>);
 
 /// Reads values, and keeps what is wrong with them.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     settings: &'a Settings,
     problems: Vec<Problem>,
 }
@@ -48,11 +48,11 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         self.texts(name).pop()
     }
 
-    fn path(&self, name: &str) -> Option<PathBuf> {
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
         self.text(name).map(PathBuf::from)
     }
 
@@ -60,7 +60,7 @@ impl Reader<'_> {
         self.settings.get(name).map_or_else(|| format!("--{name}"), |given| given.called(name))
     }
 
-    fn refuse(&mut self, name: &str, what: impl std::fmt::Display, hint: impl Into<String>) {
+    pub(super) fn refuse(&mut self, name: &str, what: impl std::fmt::Display, hint: impl Into<String>) {
         let problem = Problem::new(format!("{}: {what}", self.called(name)), hint);
         self.problems.push(problem);
     }
@@ -77,7 +77,7 @@ impl Reader<'_> {
         }
     }
 
-    fn switch(&mut self, name: &str) -> bool {
+    pub(super) fn switch(&mut self, name: &str) -> bool {
         self.value(name, false, "write true or false", number::boolean)
     }
 
@@ -165,6 +165,7 @@ pub(super) fn convert(
     names.extend(reader.texts("certificate-name"));
     let key_file = reader.path("key-file");
     let recovery = reader.path("recovery-recipient");
+    let oidc = super::issuer::read(&mut reader, &mut notes);
     if !reader.problems.is_empty() {
         return Err((notes, reader.problems));
     }
@@ -194,6 +195,7 @@ pub(super) fn convert(
             token_life: TOKEN_LIFE,
             hashing: Hashing::Argon2id { characters_min: PASSWORD_CHARACTERS_MIN },
             certificates_name_users: true,
+            oidc,
         },
         gateway,
         access,

@@ -6,6 +6,7 @@
 
 mod convert;
 mod file;
+mod issuer;
 pub mod table;
 
 #[cfg(test)]
