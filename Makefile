@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build test lint unit clients etcd-tests conformance access-clients properties differential steady durable large bench bench-long bench-profile bench-tools
+.PHONY: help run build test lint unit clients etcd-tests conformance access-clients properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -112,6 +112,9 @@ bench-long: bench-tools ## the real figures; writes docs/benchmarks.md and docs/
 
 bench-profile: bench-tools ## where the server's time goes for each kind of request (needs Linux perf)
 	conformance/bench/profile $(RELEASE)
+
+bench-storm: bench-tools ## what a storm of logins does to others; writes its table into docs/benchmarks.md
+	conformance/bench/storm $(RELEASE) --write
 
 bench-tools:
 	@tools/require rust go

@@ -8,6 +8,7 @@ whose tokens are signed (JWT).
 Passwords are random words to nobody; a person named by certificate has none, which also saves bcrypt's time.
 """
 
+import base64
 import json
 import time
 
@@ -332,6 +333,12 @@ def tokens(p: People):
     """A token is its user, while it lives."""
     root = p.certificate("root")
     first = p.token("alice", "alice's")
+    # By way of JSON, which etcd answers as its own client: it takes nobody's name from a certificate there.
+    for key, title in (("/alice/a", "hers"), ("/bob/a", "not hers")):
+        wanted = {"key": base64.b64encode(key.encode()).decode()}
+        p.json("nobody", "kv/range", f"a key, {title}, without a token", **wanted)
+        p.json("nobody", "kv/range", f"a key, {title}, by alice's token", token=first, **wanted)
+        p.json("alice", "kv/range", f"a key, {title}, without a token", **wanted)
     alice = p.bearer("alice's token", first)
     alice.all("get /alice/a", "get /bob/a", "put /alice/t 1", "user get alice", "user list", "auth status")
     p.bearer("alice's token over root's certificate", first, certificate="root").all("get /alice/a", "get /bob/a", "user list")

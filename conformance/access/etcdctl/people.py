@@ -91,6 +91,13 @@ class People:
         status, answer = self.server.ask(NOBODY, path)
         self.steps.append({"title": f"{self.chapter}: gateway: {path}, {title}", "argv": [], "code": status, "out": transcript.masked(str(answer)), "err": [], "raw": ""})
 
+    def json(self, common_name, path, title, token=None, **body):
+        """The JSON gateway asked with this certificate and perhaps a token: the status, and the answer without its header."""
+        status, answer = self.server.ask(common_name, path, token, **body)
+        if isinstance(answer, dict):
+            answer.pop("header", None)
+        self.steps.append({"title": f"{self.chapter}: gateway as {common_name}: {title}", "argv": [], "code": status, "out": transcript.masked(str(answer)), "err": [], "raw": ""})
+
     def look(self, person, *words, title):
         """A watch that is ended once it said something: its first event, or that it may not."""
         watch = person.background("watch", *words, title=title)

@@ -4,7 +4,9 @@
 //! as they stand when the entry's turn comes. Source: etcd's `etcdserver/apply/auth.go` and `auth/store.go`, whose order
 //! of refusals is kept, since it is part of the replicated outcome.
 
-use crate::auth::{self, AccessChange, Accesses, Accounts, Actor, Denied, Permission, ROOT, Role, User};
+use crate::auth::{
+    self, AccessChange, Accesses, Accounts, Actor, Denied, Permission, ROOT, Role, User, etcds_order,
+};
 use crate::changes::TokenChange;
 use crate::command::{Authenticate, Command};
 use crate::error::{Error, Refusal};
@@ -241,8 +243,8 @@ fn grant_permission(accounts: &Accounts, name: String, permission: Permission) -
     match held.get_mut(place).filter(|at| at.key == permission.key && at.range_end == permission.range_end) {
         Some(same) => same.kind = permission.kind,
         None => {
-            let behind = held.partition_point(|each| each.key <= permission.key);
-            held.insert(behind, permission);
+            held.push(permission);
+            etcds_order::sort(held, |a, b| a.key < b.key);
         }
     }
     Ok(changed(accounts, vec![Record::Role { name, role }]))

@@ -37,7 +37,9 @@ impl Unary for Login {
     }
 
     fn is_answer(&self, refusal: &Error) -> bool {
-        matches!(refusal, Error::Status(code, _) if ["3", "8"].contains(&code.as_str()))
+        // A wrong password; too many wrong ones; too many logins under way, in etcd's words and code.
+        matches!(refusal, Error::Status(code, text)
+            if ["3", "8"].contains(&code.as_str()) || (code == "2" && text.contains("too%20many%20requests")))
     }
 
     fn pause(&self) -> Duration {
@@ -59,6 +61,8 @@ mod tests {
         assert!(asked.iter().all(|ask| ["user-0", "user-1", "user-2"].contains(&ask.name.as_str())));
         let refused = |code: &str| Error::Status(code.to_owned(), String::new());
         assert!(login.is_answer(&refused("3")) && login.is_answer(&refused("8")));
-        assert!(!login.is_answer(&refused("14")) && !login.is_answer(&Error::Malformed("x")));
+        let busy = Error::Status("2".to_owned(), "etcdserver:%20too%20many%20requests".to_owned());
+        assert!(login.is_answer(&busy));
+        assert!(!login.is_answer(&refused("14")) && !login.is_answer(&refused("2")));
     }
 }

@@ -15,6 +15,7 @@
 pub mod accesses;
 mod accounts;
 mod change;
+pub(crate) mod etcds_order;
 mod explain;
 mod key_set;
 mod secret;
