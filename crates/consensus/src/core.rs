@@ -351,6 +351,19 @@ impl<L: LogRead> Consensus<L> {
         LogIndex(self.node.raft.raft_log.applied)
     }
 
+    /// The first entry that is wanted soon: it is to be applied here, or, where this member leads, acknowledged by another one. A
+    /// member that is added, or comes back after long, wants older ones. Who does not lead does not know what others have, and
+    /// may lead next.
+    #[must_use]
+    pub fn wanted_from(&self) -> LogIndex {
+        let raft = &self.node.raft;
+        if raft.state != StateRole::Leader {
+            return LogIndex(1);
+        }
+        let acknowledged = raft.prs().iter().map(|(_, progress)| progress.matched).min();
+        LogIndex(raft.raft_log.applied.min(acknowledged.unwrap_or(0))).next()
+    }
+
     /// Replaces the election timeout that the library drew since time last passed with one from our own source. Only
     /// the passing of time looks at the timeout; ours are below twice the least, the library's practically never.
     fn draw_timeout(&mut self) {

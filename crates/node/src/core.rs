@@ -106,6 +106,11 @@ impl<L: LogRead> Core<L> {
         self.consensus.log()
     }
 
+    /// The first entry that is wanted soon, by apply or by another member.
+    pub(crate) fn wanted_from(&self) -> LogIndex {
+        self.consensus.wanted_from()
+    }
+
     /// What follows from the inputs since the last step.
     ///
     /// # Errors

@@ -90,12 +90,12 @@ impl Gathered {
                 Record::Deletion(at, pair) => (at, pair, false),
                 _ => return Ok(()),
             };
-        if self.versions.last().is_some_and(|last| at <= last.at) {
+        if self.versions.last().is_some_and(|last| at <= last.at()) {
             return Err(damaged(position, BACKWARDS));
         }
         let pair = PairView::decode(pair)?;
         let put = Put { created: pair.create_revision, number: pair.version, lease: pair.lease };
-        let version = Version { at, position, bytes: u32::try_from(bytes).unwrap_or(u32::MAX) };
+        let version = Version::new(at, position, bytes);
         self.versions.push(version);
         self.changes.push(Change { key: pair.key.into(), version, put: is_put.then_some(put) });
         Ok(())

@@ -118,7 +118,8 @@ const IDENTITY_GONE: u8 = 19;
 
 /// The payload of a put's or deletion's record, in one buffer.
 pub(crate) fn pair_payload(at: ModRevision, pair: &PairView<'_>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(pair.encoded_len_max().saturating_add(REVISION_BYTES));
+    // To the byte: it stays in the cache of values as it is.
+    let mut out = Vec::with_capacity(pair.encoded_len().saturating_add(REVISION_BYTES));
     put_revision(&mut out, at);
     pair.encode(&mut out);
     out

@@ -86,10 +86,10 @@ impl Replay {
     /// Takes what the next segment holds. Keys and all else do not touch each other.
     fn take(&mut self, segment: Gathered) -> Result<(), Error> {
         let Gathered { mut changes, versions, others } = segment;
-        if let Some(first) = versions.first().filter(|first| first.at <= self.last) {
+        if let Some(first) = versions.first().filter(|first| first.at() <= self.last) {
             return Err(damaged(first.position, BACKWARDS));
         }
-        self.last = versions.last().map_or(self.last, |last| last.at);
+        self.last = versions.last().map_or(self.last, |last| last.at());
         self.index.recall(&versions);
         changes.chunk_by_mut(|a, b| a.key == b.key).try_for_each(|changes| self.changes(changes))?;
         others.iter().try_for_each(|Other { position, kind, payload }| {

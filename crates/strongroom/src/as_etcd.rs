@@ -23,8 +23,9 @@ pub(crate) fn run() -> ExitCode {
     memory::keep_off_swap();
     // etcd reports whatever keeps it from starting under this odd heading.
     let started = run::start(&config, &Env::real()).map_err(|failure| ("discovery failed", failure));
-    let ended =
-        started.and_then(|started| started.until_stopped().map_err(|failure| ("etcd failed", failure)));
+    let ended = started.and_then(|started| {
+        started.until_stopped(memory::give_back).map_err(|failure| ("etcd failed", failure))
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err((heading, failure)) => {

@@ -117,7 +117,7 @@ fn up(flags: &strongroom::Flags) -> ExitCode {
         tracing::warn!(%error, hint, "cannot write the client profile");
     }
     welcome::print(&config, &started.facts, place.as_deref());
-    match started.until_stopped() {
+    match started.until_stopped(memory::give_back) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure.to_string()),
     }

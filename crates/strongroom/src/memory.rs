@@ -1,8 +1,8 @@
 //! What is in this process's memory stays there: keys and values are in it in the clear.
 //!
 //! Owns what Linux is told about the whole process: to write no core dump of it, to let no process of the same user read its
-//! memory, and, where there is swap, to write none of it there (docs/decisions/0007-locked-memory.md). Keys themselves are wiped
-//! where they end (`seal`).
+//! memory, and, where there is swap, to write none of it there (docs/decisions/0007-locked-memory.md); and that memory which is
+//! free goes back. Keys themselves are wiped where they end (`seal`).
 
 use rustix::io::Errno;
 use rustix::mm::{MlockAllFlags, mlockall};
@@ -15,6 +15,16 @@ const CAP_IPC_LOCK: u32 = 14;
 pub(crate) fn close() -> Result<(), Errno> {
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
+}
+
+/// Larger than any block that the allocator keeps with others.
+const LARGE_BLOCK_BYTES: usize = 1024 * 1024;
+
+/// Gives back to Linux what has been free for a second. The allocator looks for that when a large block is freed or much is
+/// allocated, so a process that has become quiet would keep all that its busiest moment took. The block is never touched, so it
+/// takes no memory itself.
+pub(crate) fn give_back() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE_BLOCK_BYTES)));
 }
 
 /// Keeps this process's memory off swap, now and later, before there is a key in it. Says so, or what to do where it may not.
@@ -70,6 +80,28 @@ mod tests {
         close().unwrap();
         assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
         assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+    }
+
+    /// What a busy moment took goes back while nothing else happens: who looks at the memory of a quiet member sees what it needs.
+    #[test]
+    fn free_memory_goes_back_while_nothing_happens() {
+        const BYTES: usize = 64 * 1024 * 1024;
+        let resident = || {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+        };
+        let blocks: Vec<Vec<u8>> = (0..BYTES / 32_768).map(|_| vec![1; 32_768]).collect();
+        let busy = resident();
+        drop(blocks);
+        for _ in 0..1_000 {
+            give_back();
+            if resident() < busy - BYTES / 2 {
+                return;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+        panic!("{} MiB are kept, {} MiB were used", resident() >> 20, busy >> 20);
     }
 
     /// Locking costs what the allocator then cannot give back, so it is done only where there is swap; and never without the

@@ -33,7 +33,7 @@ pub const LOG_SEGMENT_BYTES: u64 = 16 * 1024 * 1024;
 pub const CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
 /// Bytes of the log kept behind a checkpoint for members that lag, however few entries they are.
 pub const LOG_KEPT_BYTES: u64 = 32 * 1024 * 1024;
-/// Bytes of recent log entries kept in memory; older ones are read back from the disk.
+/// Bytes of recent log entries kept in memory at most, for members that lag and for apply; others are read back from the disk.
 pub const LOG_TAIL_BYTES: usize = 32 * 1024 * 1024;
 /// How long files that nothing needs any more stay, in seconds, so that a copy under way finds what it has listed.
 pub const SUPERSEDED_SECONDS: u64 = 600;

@@ -54,6 +54,35 @@ fn three_members_elect_replicate_and_confirm_reads() {
     }
 }
 
+/// What is applied here and acknowledged by all is wanted no more, and may leave the memory; as long as one member lags, is new, or
+/// nobody leads, its entries stay. A learner counts: it has to catch up too.
+#[test]
+fn entries_are_wanted_until_the_last_member_has_them() {
+    let mut alone = lone();
+    alone.machine.propose(Bytes::from_static(b"x")).unwrap();
+    let before = alone.machine.applied_index();
+    assert_eq!(alone.machine.wanted_from(), before.next());
+    alone.work();
+    assert_eq!(alone.machine.wanted_from(), alone.paper.last_index().next());
+    alone.machine.apply_conf_change(&conf_entry(3, 7)).unwrap();
+    assert_eq!(alone.machine.wanted_from(), LogIndex(1), "the new learner has nothing");
+
+    let mut peers = three();
+    let mut lagging = peers.remove(&3).unwrap();
+    let had = lagging.paper.last_index();
+    peers.get_mut(&1).unwrap().machine.propose(Bytes::from_static(b"x")).unwrap();
+    settle(&mut peers);
+    let leader = &peers[&1].machine;
+    assert!(leader.applied_index() > had);
+    assert_eq!(leader.wanted_from(), had.next());
+    assert_eq!(lagging.machine.wanted_from(), LogIndex(1), "it may lead next");
+    lagging.work();
+    peers.insert(3, lagging);
+    peers.get_mut(&1).unwrap().machine.tick();
+    settle(&mut peers);
+    assert_eq!(peers[&1].machine.wanted_from(), peers[&1].machine.applied_index().next());
+}
+
 /// A store that is ahead of the recorded commit is the normal case after a crash (the commit is not synced by itself);
 /// the library would panic on it.
 #[test]

@@ -45,6 +45,8 @@ impl Stepper {
             // The library reads back what it handed out before it is written.
             core.log().stage(&write.entries);
         }
+        // Their values are in the state's cache, and in memory once only.
+        core.log().let_go(core.wanted_from());
         if let Some(batch) = effects.apply
             && let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) =
                 self.apply.try_send(batch)

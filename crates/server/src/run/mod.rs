@@ -45,6 +45,7 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// The release of etcd whose interface this is.
 pub const ETCD_VERSION: &str = "3.7.3";
@@ -224,20 +225,23 @@ pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
 }
 
 impl Started {
-    /// Waits for the end: SIGTERM or SIGINT, or the member's own failure. SIGHUP reads certificates anew meanwhile.
+    /// Waits for the end: SIGTERM or SIGINT, or the member's own failure. SIGHUP reads certificates anew meanwhile, and
+    /// `each_second` is called.
     ///
     /// # Errors
     /// The member failed.
-    pub fn until_stopped(mut self) -> Result<(), Failure> {
+    pub fn until_stopped(mut self, each_second: impl Fn()) -> Result<(), Failure> {
         let Signals { runtime, mut terminate, mut interrupt, mut hangup } = self.signals;
         let failure = runtime.block_on(async {
+            let [mut minutes, mut seconds] = [RENEWAL_INTERVAL, Duration::from_secs(1)].map(every);
             loop {
                 tokio::select! {
                     _ = terminate.recv() => { tracing::info!(signal = "terminated", "received signal; shutting down"); return None }
                     _ = interrupt.recv() => { tracing::info!(signal = "interrupt", "received signal; shutting down"); return None }
                     _ = hangup.recv() => reload(&self.running, Asked::ByOperator),
                     () = self.keeper.changed() => self.keeper.refresh(&self.running),
-                    () = tokio::time::sleep(RENEWAL_INTERVAL) => self.keeper.refresh(&self.running),
+                    _ = minutes.tick() => self.keeper.refresh(&self.running),
+                    _ = seconds.tick() => each_second(),
                     failure = self.failures.recv() => return failure,
                 }
             }
@@ -248,6 +252,13 @@ impl Started {
         tracing::info!("stopped");
         failure.map_or(Ok(()), |failure| Err(Failure::Stopped(failure)))
     }
+}
+
+/// Ticks in this distance, the first one in one from now; ones that were missed are left out.
+fn every(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// The signals this process answers to, caught before it says that it serves: whoever waits for that line may send one at

@@ -16,7 +16,7 @@
 
 use super::KeySpace;
 use super::index::Cursor;
-use super::versions::{Version, Versions};
+use super::versions::Versions;
 use crate::error::{Error, Refusal};
 use crate::lock;
 use crate::outcome::KeySpaceHash;
@@ -92,9 +92,10 @@ impl Entries {
         let kept = kept.filter(|kept| !kept.tombstone || self.tombstones == Tombstones::Kept);
         self.any_kept |= kept.is_some();
         let left =
-            versions.left_after(self.compacted).take_while(|(version, _)| version.at.main <= self.revision);
-        self.heap.extend(left.map(|(Version { at, position, .. }, tombstone)| {
-            let kept = kept.is_some_and(|kept| kept.version.at == at);
+            versions.left_after(self.compacted).take_while(|(version, _)| version.at().main <= self.revision);
+        self.heap.extend(left.map(|(version, tombstone)| {
+            let (at, position) = (version.at(), version.position);
+            let kept = kept.is_some_and(|kept| kept.version.at() == at);
             Reverse(Entry { at, position, tombstone, kept })
         }));
     }

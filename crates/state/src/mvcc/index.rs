@@ -135,7 +135,7 @@ impl Index {
     }
 
     fn record(&mut self, version: Version) {
-        self.history.push_back(Change { at: version.at, position: version.position });
+        self.history.push_back(Change { at: version.at(), position: version.position });
         self.live_bytes += u64::from(version.bytes);
         *self.kept_bytes.entry(version.position.segment()).or_default() += disk_bytes(version);
     }

@@ -26,8 +26,8 @@ impl KeySpace {
         while let Some(from) = cursor {
             cursor = self.index().page(&from, &KeyRange::all(), |_, versions| {
                 let left = versions.left_after(pin.compacted);
-                let readable = left.take_while(|(version, _)| version.at.main <= pin.current);
-                places.extend(readable.map(|(version, _)| (version.at, version.position)));
+                let readable = left.take_while(|(version, _)| version.at().main <= pin.current);
+                places.extend(readable.map(|(version, _)| (version.at(), version.position)));
                 ControlFlow::Continue(())
             });
         }

@@ -203,7 +203,7 @@ fn index_holds(compare: &Compare, found: Found) -> Option<bool> {
     let ordering = match &compare.operand {
         CompareOperand::Version(number) => found.number.cmp(number),
         CompareOperand::Create(revision) => found.created.0.cmp(revision),
-        CompareOperand::Mod(revision) => found.version.at.main.0.cmp(revision),
+        CompareOperand::Mod(revision) => found.version.at().main.0.cmp(revision),
         CompareOperand::Value(_) | CompareOperand::Lease(_) => return None,
     };
     Some(relates(ordering, compare.relation))

@@ -55,14 +55,14 @@ impl Values {
 
     /// The pair of a live version.
     pub(crate) fn pair(&self, version: Version) -> Result<Pair, Error> {
-        if let Some(pair) = self.cache.get(&version.at) {
+        if let Some(pair) = self.cache.get(&version.at()) {
             return Ok(pair);
         }
-        let read = self.read(version.at, version.position)?;
+        let read = self.read(version.at(), version.position)?;
         if read.tombstone {
             return Err(damaged(version.position, "a deletion where a pair was expected"));
         }
-        self.cache.insert(version.at, read.pair.clone());
+        self.cache.insert(version.at(), read.pair.clone());
         Ok(read.pair)
     }
 

@@ -10,16 +10,28 @@ use smallvec::SmallVec;
 use storage::Position;
 use types::{ModRevision, Revision};
 
-/// One write or deletion of a key, and where its record is.
+/// One write or deletion of a key, and where its record is. There is one for each kept version, so its fields leave no gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
-    pub(crate) at: ModRevision,
-    pub(crate) position: Position,
+    main: Revision,
+    sub: u32,
     /// Bytes of the record's payload, for the accounts.
     pub(crate) bytes: u32,
+    pub(crate) position: Position,
 }
 
 impl Version {
+    /// The change at this revision, whose record is there and has a payload of so many bytes.
+    pub(crate) fn new(at: ModRevision, position: Position, bytes: usize) -> Self {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self { main: at.main, sub: at.sub, bytes, position }
+    }
+
+    /// Its revision.
+    pub(crate) fn at(self) -> ModRevision {
+        ModRevision::new(self.main, self.sub)
+    }
+
     /// Length of the pair's encoding in that record.
     pub(crate) fn pair_bytes(self) -> usize {
         (self.bytes as usize).saturating_sub(REVISION_BYTES)
@@ -60,16 +72,16 @@ pub(crate) struct Versions {
 impl Versions {
     /// Adds a write.
     pub(crate) fn put(&mut self, version: Version) {
-        self.assert_newer(version.at);
+        self.assert_newer(version.at());
         match self.generations.last_mut() {
             Some(open) if !open.ended => open.push(version),
-            _ => self.generations.push(Generation::new(version.at.main, 1, version)),
+            _ => self.generations.push(Generation::new(version.main, 1, version)),
         }
     }
 
     /// Adds the deletion of a live key.
     pub(crate) fn end(&mut self, version: Version) {
-        self.assert_newer(version.at);
+        self.assert_newer(version.at());
         let open = self.generations.last_mut().filter(|last| !last.ended);
         let open = open.expect("only a key that was found alive is deleted");
         open.push(version);
@@ -138,7 +150,7 @@ impl Versions {
         if seen.ended && seen.last() <= revision {
             return None;
         }
-        let newer = seen.versions.iter().rev().take_while(|v| v.at.main > revision).count();
+        let newer = seen.versions.iter().rev().take_while(|v| v.main > revision).count();
         let version = *seen.versions.iter().rev().nth(newer)?;
         let number = seen.number.saturating_sub(i64::try_from(newer).unwrap_or(i64::MAX));
         Some(Found { version, created: seen.created, number })
@@ -148,17 +160,17 @@ impl Versions {
     /// reaches it. A tombstone is kept only where it stands at `revision` itself.
     pub(crate) fn kept(&self, revision: Revision) -> Option<Kept> {
         let reaching = self.generations.iter().find(|g| g.reaches(revision))?;
-        let index = reaching.versions.iter().rposition(|v| v.at.main <= revision)?;
+        let index = reaching.versions.iter().rposition(|v| v.main <= revision)?;
         let version = *reaching.versions.get(index)?;
         Some(Kept { version, tombstone: reaching.is_tombstone(index) })
     }
 
     /// Every version that is left once a compaction at `compacted` is done, in order, with whether it is a tombstone.
     pub(crate) fn left_after(&self, compacted: Revision) -> impl Iterator<Item = (Version, bool)> {
-        let kept = self.kept(compacted).map(|kept| kept.version.at);
+        let kept = self.kept(compacted).map(|kept| kept.version.at());
         let reaching = self.generations.iter().skip_while(move |g| !g.reaches(compacted));
         let all = reaching.flat_map(|g| g.versions.iter().enumerate().map(|(i, v)| (*v, g.is_tombstone(i))));
-        all.filter(move |(version, _)| kept.is_none_or(|kept| version.at >= kept))
+        all.filter(move |(version, _)| kept.is_none_or(|kept| version.at() >= kept))
     }
 
     /// Forgets what a compaction at `compacted` does not keep, telling `gone` each version.
@@ -166,7 +178,7 @@ impl Versions {
         let unreaching = self.generations.iter().take_while(|g| !g.reaches(compacted)).count();
         self.generations.drain(..unreaching).for_each(|g| g.versions.iter().for_each(|v| gone(*v)));
         if let Some(first) = self.generations.first_mut() {
-            let kept = first.versions.iter().rposition(|v| v.at.main <= compacted).unwrap_or(0);
+            let kept = first.versions.iter().rposition(|v| v.main <= compacted).unwrap_or(0);
             first.versions.drain(..kept).for_each(gone);
         }
         if self.generations.len() == 1 {
@@ -175,7 +187,7 @@ impl Versions {
     }
 
     fn assert_newer(&self, at: ModRevision) {
-        let last = self.last().map(|version| version.at);
+        let last = self.last().map(|version| version.at());
         assert!(last < Some(at), "version {at} follows {last:?}");
     }
 }
@@ -191,15 +203,15 @@ impl Generation {
     }
 
     fn place_of(&self, at: ModRevision) -> Option<usize> {
-        self.versions.binary_search_by_key(&at, |version| version.at).ok()
+        self.versions.binary_search_by_key(&at, |version| version.at()).ok()
     }
 
     fn first(&self) -> Revision {
-        self.versions.first().map_or(Revision::ZERO, |version| version.at.main)
+        self.versions.first().map_or(Revision::ZERO, |version| version.main)
     }
 
     fn last(&self) -> Revision {
-        self.versions.last().map_or(Revision::ZERO, |version| version.at.main)
+        self.versions.last().map_or(Revision::ZERO, |version| version.main)
     }
 
     /// Whether the generation was still going at `revision`, or ended just there.
@@ -217,7 +229,7 @@ mod tests {
     use super::*;
 
     fn version(main: i64, sub: u32) -> Version {
-        Version { at: ModRevision::new(Revision(main), sub), position: Position::default(), bytes: 1 }
+        Version::new(ModRevision::new(Revision(main), sub), Position::default(), 1)
     }
 
     /// put 2, put 4, delete 6, put 8, put 8.1, delete 9 (the shape of etcd's own key index example).
@@ -233,7 +245,7 @@ mod tests {
     }
 
     fn left(versions: &Versions) -> Vec<(i64, u32)> {
-        versions.left_after(Revision(-1)).map(|(v, _)| (v.at.main.0, v.at.sub)).collect()
+        versions.left_after(Revision(-1)).map(|(v, _)| (v.main.0, v.sub)).collect()
     }
 
     /// A reader at a revision sees the newest version at or below it, with its creation and number, and nothing while
@@ -242,9 +254,7 @@ mod tests {
     fn a_revision_sees_the_version_that_stood_then() {
         let versions = sample();
         let seen = |revision| {
-            versions
-                .at(Revision(revision))
-                .map(|f| (f.version.at.main.0, f.version.at.sub, f.created.0, f.number))
+            versions.at(Revision(revision)).map(|f| (f.version.main.0, f.version.sub, f.created.0, f.number))
         };
         let expected = [
             (1, None),
@@ -283,7 +293,7 @@ mod tests {
         for (revision, kept) in expected {
             let mut versions = sample();
             let foreseen: Vec<_> =
-                versions.left_after(Revision(revision)).map(|(v, _)| (v.at.main.0, v.at.sub)).collect();
+                versions.left_after(Revision(revision)).map(|(v, _)| (v.main.0, v.sub)).collect();
             let mut gone = 0;
             versions.compact(Revision(revision), |_| gone += 1);
             assert_eq!(left(&versions), kept, "at {revision}");

@@ -222,7 +222,7 @@ impl<'a> View<'a> {
             }
             SortTarget::Version => |hit| hit.found.number,
             SortTarget::Create => |hit| hit.found.created.0,
-            SortTarget::Mod => |hit| hit.found.version.at.main.0,
+            SortTarget::Mod => |hit| hit.found.version.at().main.0,
         };
         match descending {
             false => hits.sort_by_key(number),
@@ -340,7 +340,7 @@ fn has_filters(query: &RangeQuery) -> bool {
 
 /// Whether the filters let a pair through.
 pub(crate) fn passes(query: &RangeQuery, found: Found) -> bool {
-    let (modified, created) = (found.version.at.main.0, found.created.0);
+    let (modified, created) = (found.version.at().main.0, found.created.0);
     (query.max_mod_revision == 0 || modified <= query.max_mod_revision)
         && (query.min_mod_revision == 0 || modified >= query.min_mod_revision)
         && (query.max_create_revision == 0 || created <= query.max_create_revision)
@@ -363,7 +363,7 @@ fn keys_only(key: &[u8], found: Found) -> PairView<'_> {
     PairView {
         key,
         create_revision: found.created,
-        mod_revision: found.version.at.main,
+        mod_revision: found.version.at().main,
         version: found.number,
         value: &[],
         lease: LeaseId::NONE,

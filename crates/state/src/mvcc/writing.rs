@@ -115,7 +115,7 @@ impl<'a> Writing<'a> {
 
     fn append(&mut self, kind: u8, at: ModRevision, payload: &[u8]) -> Result<Version, Error> {
         let position = self.journal.append_payload(kind, payload)?;
-        Ok(Version { at, position, bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX) })
+        Ok(Version::new(at, position, payload.len()))
     }
 
     /// Attaches the key to the lease, or to none. The lock is taken only where a lease comes or goes.

@@ -40,7 +40,7 @@ use types::limits::{LOG_SEGMENT_BYTES, LOG_TAIL_BYTES};
 pub struct LogOptions {
     /// Bytes of one segment file, reserved when it is made. One larger batch makes one larger segment.
     pub segment_bytes: u64,
-    /// Bytes of recent entries kept in memory for followers and apply; older ones are read from the disk.
+    /// Bytes of recent entries kept in memory at most, as long as a follower or apply wants them; others are read from the disk.
     pub tail_bytes: usize,
 }
 
@@ -104,8 +104,8 @@ impl Log {
     }
 
     fn find_with(dir: &DataDir, options: LogOptions, gaps: Gaps) -> Result<Self, Error> {
-        let found = recover::recover(&dir.dir, options.tail_bytes, gaps)?;
         let consistent = dir.chosen.manifest.checkpoint.consistent_index;
+        let found = recover::recover(&dir.dir, options.tail_bytes, consistent, gaps)?;
         if found.base.0 > consistent {
             let why = format!(
                 "the store ends at entry {consistent}, but the log begins at {}",

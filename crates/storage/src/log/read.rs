@@ -1,7 +1,7 @@
 //! The log's readers: recent entries from memory, older ones from the disk.
 //!
-//! [`Tail`] knows every entry's term and place, and the newest entries themselves; [`Shared`] puts a lock around it. The
-//! lock is never held while the disk is read.
+//! [`Tail`] knows every entry's term and place, and of the newest entries those that somebody will want soon, themselves;
+//! [`Shared`] puts a lock around it. The lock is never held while the disk is read.
 //!
 //! Invariants: terms are known for every entry from `base` on; an entry stays in memory until it is written.
 
@@ -28,23 +28,26 @@ struct Slot {
     offset: u32,
 }
 
-/// All entries' terms and places, and the newest entries.
+/// All entries' terms and places, and the newest entries that are still wanted.
 #[derive(Debug)]
 pub(super) struct Tail {
     base: Base,
     slots: VecDeque<Slot>,
-    /// The newest entries; the last one is the log's last.
+    /// The newest entries; the last one is the log's last. None when all were let go of.
     recent: VecDeque<Entry>,
     recent_bytes: usize,
     recent_bytes_max: usize,
+    /// Entries before this index need not be in memory.
+    wanted_from: LogIndex,
     /// Entries before this index are written.
     first_unwritten: LogIndex,
 }
 
 impl Tail {
-    pub(super) fn new(base: Base, recent_bytes_max: usize) -> Self {
+    pub(super) fn new(base: Base, recent_bytes_max: usize, wanted_from: LogIndex) -> Self {
         let (slots, recent) = (VecDeque::new(), VecDeque::new());
-        Self { base, slots, recent, recent_bytes: 0, recent_bytes_max, first_unwritten: base.0.next() }
+        let first_unwritten = base.0.next();
+        Self { base, slots, recent, recent_bytes: 0, recent_bytes_max, wanted_from, first_unwritten }
     }
 
     pub(super) fn base(&self) -> Base {
@@ -61,7 +64,7 @@ impl Tail {
 
     /// Everything up to `base` is gone, and everything after it.
     pub(super) fn restart(&mut self, base: Base) {
-        *self = Self::new(base, self.recent_bytes_max);
+        *self = Self::new(base, self.recent_bytes_max, self.wanted_from);
     }
 
     fn slot(&self, index: LogIndex) -> Option<&Slot> {
@@ -98,11 +101,18 @@ impl Tail {
         self.forget_old();
     }
 
-    /// Lets go of the oldest entries in memory that are written, down to the limit.
+    /// Entries before `wanted_from` will hardly be asked for any more.
+    fn let_go(&mut self, wanted_from: LogIndex) {
+        self.wanted_from = self.wanted_from.max(wanted_from);
+        self.forget_old();
+    }
+
+    /// Lets go of the oldest entries in memory that are written: of those that nobody wants, and of more down to the limit.
     fn forget_old(&mut self) {
-        while self.recent_bytes > self.recent_bytes_max
-            && self.recent.front().is_some_and(|oldest| oldest.index < self.first_unwritten)
-        {
+        while self.recent.front().is_some_and(|oldest| {
+            let may_go = self.recent_bytes > self.recent_bytes_max || oldest.index < self.wanted_from;
+            may_go && oldest.index < self.first_unwritten
+        }) {
             let gone = self.recent.pop_front();
             self.recent_bytes = self.recent_bytes.saturating_sub(gone.as_ref().map_or(0, bytes_of));
         }
@@ -223,6 +233,11 @@ impl LogReader {
         }
     }
 
+    /// Lets go of the entries in memory before `wanted_from`, as soon as they are written. They can be read still, from the disk.
+    pub fn let_go(&self, wanted_from: LogIndex) {
+        self.shared.write().tail.let_go(wanted_from);
+    }
+
     fn read_entry(
         &self,
         index: LogIndex,
@@ -316,5 +331,58 @@ impl LogRead for LogReader {
             entries.push(entry);
         }
         Ok(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use consensus::EntryKind;
+
+    fn tail(written: u64, staged: u64) -> Tail {
+        let mut tail = Tail::new((LogIndex(0), Term(0)), 10_000, LogIndex(1));
+        for index in (1..=staged).map(LogIndex) {
+            let data = Bytes::from_static(&[b'x'; 100]);
+            tail.put(Entry { index, term: Term(1), kind: EntryKind::Normal, data });
+            if index <= LogIndex(written) {
+                tail.written(index, 1, 0);
+            }
+        }
+        tail
+    }
+
+    fn in_memory(tail: &Tail) -> Vec<u64> {
+        tail.recent.iter().map(|entry| entry.index.0).collect()
+    }
+
+    /// What nobody wants is let go of although there is room for it, since each value would else be in memory twice; but nothing
+    /// that can be read nowhere else, which goes when it is written.
+    #[test]
+    fn what_nobody_wants_is_let_go_of_when_it_is_written() {
+        let mut tail = tail(6, 9);
+        assert_eq!(in_memory(&tail), (1..=9).collect::<Vec<_>>());
+        tail.let_go(LogIndex(4));
+        assert_eq!(in_memory(&tail), (4..=9).collect::<Vec<_>>());
+        tail.let_go(LogIndex(3));
+        assert_eq!(in_memory(&tail), (4..=9).collect::<Vec<_>>(), "what is gone is gone");
+        tail.let_go(LogIndex(10));
+        assert_eq!(in_memory(&tail), [7, 8, 9]);
+        (7..=9).for_each(|index| tail.written(LogIndex(index), 1, 0));
+        assert!(tail.recent.is_empty() && tail.recent_bytes == 0);
+        assert_eq!((tail.last(), tail.slot(LogIndex(9)).unwrap().term), (LogIndex(9), Term(1)));
+    }
+
+    /// A log that is superseded below what was let go of goes on from there: a follower's end is its new leader's, whatever the
+    /// follower has in memory.
+    #[test]
+    fn what_was_let_go_of_can_be_superseded() {
+        let mut tail = tail(9, 9);
+        tail.let_go(LogIndex(10));
+        tail.put(Entry { index: LogIndex(5), term: Term(2), kind: EntryKind::Normal, data: Bytes::new() });
+        assert_eq!((tail.last(), in_memory(&tail)), (LogIndex(5), vec![5]));
+        tail.written(LogIndex(5), 2, 0);
+        assert!(tail.recent.is_empty());
+        assert_eq!(tail.last_base(), (LogIndex(5), Term(2)));
     }
 }

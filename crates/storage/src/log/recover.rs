@@ -208,8 +208,13 @@ pub(crate) fn begins(dir: &Dir) -> Result<Begins, Error> {
     Ok(Begins { at: Some(head(&oldest, &mut scan)?.base.0.next()), gap })
 }
 
-/// Reads the whole log.
-pub(super) fn recover(dir: &Dir, tail_bytes: usize, gaps: Gaps) -> Result<Found, Error> {
+/// Reads the whole log. Of what the store has up to `consistent` no entry stays in memory.
+pub(super) fn recover(
+    dir: &Dir,
+    tail_bytes: usize,
+    consistent: LogIndex,
+    gaps: Gaps,
+) -> Result<Found, Error> {
     let mut files = files(dir)?;
     if let Some(gap) = files.gap(dir).filter(|_| gaps == Gaps::AreDamage) {
         return Err(gap);
@@ -219,7 +224,7 @@ pub(super) fn recover(dir: &Dir, tail_bytes: usize, gaps: Gaps) -> Result<Found,
     let before_gap = files.cut_off.take().map(|(before, _)| before).unwrap_or_default();
     files.unused.extend(before_gap.into_iter().map(|number| names::log_segment(&dir.path, number)));
     let base = segments.first().map_or((LogIndex(0), Term(0)), |(_, _, head)| head.base);
-    let (tail, hard_state) = (Tail::new(base, tail_bytes), HardState::default());
+    let (tail, hard_state) = (Tail::new(base, tail_bytes, consistent.next()), HardState::default());
     let mut replay = Replay { tail, hard_state, batch: None, gaps };
     let mut last = (Extent { length: 0, records: 0, hash: [0; 32] }, None);
     let mut count = 0;
