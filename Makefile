@@ -13,13 +13,18 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build test lint unit clients etcd-tests conformance access-clients properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
+.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: build ## build the release binary and start a secure member on loopback
 	@exec $(RELEASE) up
+
+build-fips: ## the same with the FIPS validated module of aws-lc, into target/fips; needs cmake and go
+	@tools/require rust go
+	@tools/packages $(BUILD_PACKAGES) cmake
+	STRONGROOM_COMMIT="$$(git rev-parse --short HEAD 2>/dev/null || true)" cargo build --release --locked -p strongroom --features fips --target-dir target/fips
 
 build: ## build the release binary
 	@tools/require rust

@@ -11,7 +11,9 @@ import shutil
 import signal
 import ssl
 import socket
+import subprocess
 import time
+import urllib.request
 
 from checks import fault, refused, run, unlike
 from member import Member, tool
@@ -378,3 +380,95 @@ def revoked(checks, binary, reference, directory):
                 None if kept_out[0] else "the revoked one is let in",
                 logged_within(server, before, "revo") if what == "ours" else None,
             )
+
+
+def revoked_while_standing(checks, binary, directory):
+    """A watch of the real etcdctl whose certificate is revoked while it stands: cut within a second, with the reason; others stay."""
+    issuer = Issuer(os.path.join(directory, "standing"))
+    certificate, key = issuer.leaf("server", "server", usage="serverAuth", names=("IP:127.0.0.1",))
+    good, bad = issuer.leaf("good", "good"), issuer.leaf("bad", "bad")
+    url = "https://127.0.0.1:4443"
+    crl = issuer.revocations(number=1)
+    flags = [f"--listen-client-urls=http://127.0.0.1:4379,{url}", f"--cert-file={certificate}", f"--key-file={key}",
+             "--client-cert-auth", f"--trusted-ca-file={issuer.certificate}", f"--client-crl-file={crl}"]
+    with Member(binary, os.path.join(directory, "member"), *flags, client_port=4379, peer_port=4380) as server:
+
+        def etcdctl(pair, *words):
+            command = [tool("etcdctl"), "--endpoints", url, "--cacert", issuer.certificate, "--cert", pair[0], "--key", pair[1], *words]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+        def scraped():
+            with urllib.request.urlopen(f"{server.endpoint}/metrics", timeout=2) as answer:
+                return answer.read().decode()
+
+        standing = [etcdctl(bad, "watch", "a"), etcdctl(bad, "watch", "", "--prefix"), etcdctl(bad, "elect", "--listen", "e")]
+        witness = etcdctl(good, "watch", "a")
+        until = time.monotonic() + 5
+        while "strongroom_connections 5" not in scraped() and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        for how, names, number in (("an old list", (), 0), ("SIGHUP", ("bad",), 2)):
+            before = os.path.getsize(server.log_path)
+            issuer.revocations(*names, number=number)
+            began = time.monotonic()
+            server.process.send_signal(signal.SIGHUP)
+            if not names:
+                checks.all(
+                    "an old revocation list in place of the one in use",
+                    "refused with file, both numbers and a hint; nobody is cut",
+                    logged_within(server, before, r"revoked\.crl.*is an old one: number 0x0", seconds=2),
+                    None if all(each.poll() is None for each in standing) else "somebody was cut",
+                )
+                continue
+            texts = []
+            for each in standing[:2]:
+                try:
+                    texts.append(each.communicate(timeout=5)[0].decode(errors="replace"))
+                except subprocess.TimeoutExpired:
+                    texts.append("it went on")
+            took = time.monotonic() - began
+            cut = re.search(r'strongroom_connections_cut_total\{reason="revoked"\} (\d+)', scraped())
+            checks.all(
+                f"a certificate revoked while its watches stand, {how}",
+                "cut within a second, with the reason; counted, and said in the log with its name",
+                None if took < SECONDS_MAX + 0.5 else f"took {took:.1f} s",
+                None if all("client certificate was revoked" in text for text in texts) else f"no reason: {texts}",
+                None if cut and int(cut.group(1)) == 3 else f"counted: {cut and cut.group(0)}",
+                logged_within(server, before, "no longer accepted.*bad|bad.*no longer accepted", seconds=2),
+                None if witness.poll() is None else "the watch of another certificate ended too",
+                seconds=took,
+            )
+        for each in (*standing, witness):
+            if each.poll() is None:
+                each.kill()
+                each.communicate()
+
+
+def lists(checks, binary, etcd, directory):
+    """Revocation lists that a start refuses: forged, stale, none; as etcd a stale one is taken with a warning."""
+    issuer, stranger = Issuer(os.path.join(directory, "site")), Issuer(os.path.join(directory, "stranger"))
+    certificate, key = issuer.leaf("server", "server", usage="serverAuth", names=("IP:127.0.0.1", "DNS:localhost"))
+    stale = issuer.revocations(number=3, due="20200201000000Z", path=os.path.join(directory, "stale.crl"))
+    forged = stranger.revocations(path=os.path.join(directory, "forged.crl"))
+    up = [binary, "up", "--data-dir", os.path.join(directory, "data"), "--listen", "127.0.0.1:4379", "--listen-peer", "127.0.0.1:4380",
+          "--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", issuer.certificate]
+    url = "https://127.0.0.1:4443"
+    as_etcd = [f"--listen-client-urls=http://127.0.0.1:4379,{url}", f"--cert-file={certificate}", f"--key-file={key}", "--client-cert-auth",
+               f"--trusted-ca-file={issuer.certificate}"]
+    base = [etcd, "--data-dir", os.path.join(directory, "as-etcd"), f"--advertise-client-urls={url}"]
+    for name, crl, cause, step in (
+        ("forged", forged, r"forged\.crl.*(forged|no CA of the client CA bundle)", "openssl crl"),
+        ("a certificate instead", issuer.certificate, r"no revocation list in", "next: .{10}|hint"),
+    ):
+        refused(checks, f"revocation list: {name}", [*up, "--tls-client-crl", crl], directory, 1, cause, step)
+        refused(checks, f"etcd: revocation list: {name}", [*base, *as_etcd, f"--client-crl-file={crl}"], directory, 1, cause, "hint")
+    refused(checks, "revocation list: stale", [*up, "--tls-client-crl", stale], directory, 1, r"stale\.crl.*stale: a newer one was due on 2020-02-01", "gencrl")
+    with Member(etcd, os.path.join(directory, "taken"), *as_etcd, f"--client-crl-file={stale}", client_port=4379, peer_port=4380) as server:
+        with urllib.request.urlopen(f"{server.endpoint}/metrics", timeout=2) as answer:
+            shown = re.search(r'expires_in_seconds\{kind="revocation_list"[^\n]* -', answer.read().decode())
+        checks.all(
+            "etcd: revocation list: stale",
+            "taken, as etcd does, with a warning and a metric",
+            logged_within(server, 0, "revocation list is stale; it stays in force", seconds=3),
+            None if shown else "no metric says that it is over",
+        )

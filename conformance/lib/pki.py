@@ -125,14 +125,21 @@ class Issuer:
                 out.write(open(self.certificate).read())
         return certificate, key
 
-    def revocations(self, *names):
-        """A revocation list with the certificates of these names, in DER, the only form that etcd takes: its path."""
+    def revocations(self, *names, number=1, due=None, path=None):
+        """A revocation list with the certificates of these names and all revoked before, in DER, the only form that etcd takes: its path.
+
+        With this number, and stale from `due` (YYYYMMDDHHMMSSZ) on; without it, in a year. Put in place at once, over what is there.
+        """
         with open(os.path.join(self.directory, "crlnumber"), "w") as out:
-            out.write("01\n")
-        config, path = os.path.join(self.directory, f"{names[0]}.cnf"), os.path.join(self.directory, "revoked.crl")
+            out.write(f"{number:02X}\n" if number > 15 else f"0{number:X}\n")
+        config, path = os.path.join(self.directory, "crl.cnf"), path or os.path.join(self.directory, "revoked.crl")
+        with open(config, "w") as out:
+            out.write(CONFIG.format(directory=self.directory, usage="clientAuth", names=""))
         signer = ["ca", "-config", config, "-cert", self.certificate, "-keyfile", self.key]
         for name in names:
             openssl(*signer, "-revoke", os.path.join(self.directory, f"{name}.crt"), cwd=self.directory)
-        openssl(*signer, "-gencrl", "-out", path, cwd=self.directory)
-        openssl("crl", "-in", path, "-outform", "DER", "-out", path, cwd=self.directory)
+        dates = ["-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", due] if due else []
+        openssl(*signer, "-gencrl", *dates, "-out", path + ".new", cwd=self.directory)
+        openssl("crl", "-in", path + ".new", "-outform", "DER", "-out", path + ".new", cwd=self.directory)
+        os.rename(path + ".new", path)
         return path

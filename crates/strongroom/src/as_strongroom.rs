@@ -34,7 +34,8 @@ enum Command {
 
 /// This program's version, the commit it was built from, and the version of etcd whose interface it speaks.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
-    format!("{} (commit {}, etcd {})", env!("CARGO_PKG_VERSION"), etcd::commit(), etcd::VERSION)
+    let fips = if cfg!(feature = "fips") { ", fips" } else { "" };
+    format!("{} (commit {}, etcd {}{fips})", env!("CARGO_PKG_VERSION"), etcd::commit(), etcd::VERSION)
 });
 
 pub(crate) fn run() -> ExitCode {

@@ -179,6 +179,13 @@ pub struct Started {
 /// Whatever keeps it from serving; nothing is left half done that the next start would trip over.
 pub fn start(config: &Config, env: &Env) -> Result<Started, Failure> {
     config.notes.iter().for_each(tell);
+    if cfg!(feature = "fips") {
+        // The listeners ask the same of theirs; one without TLS would not.
+        if !rustls::crypto::aws_lc_rs::default_provider().fips() {
+            return Err(crate::tls::Error::NotApproved.into());
+        }
+        tracing::info!("built with the fips feature: cryptography of the validated module is in use");
+    }
     let mut certificates = Certificates::new(env.clock.wall());
     certificates.read_brought(config)?;
     let reserved = listen::reserve(&certificates::addresses(config))?;
