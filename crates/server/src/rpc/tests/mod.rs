@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod issuer;
 mod lists;
 mod matrix;
 mod rig;

@@ -4,6 +4,7 @@ use crate::gate::{Connection, Gate, Logins};
 use crate::http::gateway::call;
 use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
+use crate::oidc::Oidc;
 use crate::rpc::requests::Reading;
 use crate::rpc::{Context, Limits, Versions, routes};
 use env::Env;
@@ -44,6 +45,15 @@ impl Rig {
     }
 
     pub(super) fn with(base: Base, limits: Limits) -> Self {
+        Self::build(base, limits, None)
+    }
+
+    /// A strongroom that also takes tokens of an issuer.
+    pub(super) fn with_issuer(issuer: Arc<Oidc>) -> Self {
+        Self::build(Base::Closed, Limits::default(), Some(issuer))
+    }
+
+    fn build(base: Base, limits: Limits, issuer: Option<Arc<Oidc>>) -> Self {
         let (simulated, _, _) = Env::simulated(7);
         let env = Env { disk: simulated.disk, ..Env::real() };
         let keys = Path::new("/keys");
@@ -87,7 +97,7 @@ impl Rig {
         let metrics = Arc::new(Metrics::new([], member.counts().clone()));
         let routes = routes(Context {
             member: member.clone(),
-            gate: Gate::new(member.policy(base), audit::Recorder::empty(), logins),
+            gate: Gate::new(member.policy(base), audit::Recorder::empty(), logins).with_issuer(issuer),
             tokens: Tokens::Simple,
             passwords: Passwords::start(Hashing::Bcrypt { cost: 4 }).unwrap(),
             can_be_opened: base == Base::Open,
