@@ -66,6 +66,7 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	@tools/packages $(TEST_PACKAGES)
 	conformance/etcd/tools.sh
 	conformance/oidc/check
+	conformance/oidc/run $(RELEASE)
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
 

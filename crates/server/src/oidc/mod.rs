@@ -237,4 +237,4 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

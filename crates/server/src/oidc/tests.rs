@@ -150,6 +150,22 @@ impl Place {
     }
 }
 
+/// An issuer for others' tests, by the real clock, and how it makes tokens with these claims.
+pub(crate) fn issuer() -> (Arc<Oidc>, impl Fn(Value) -> String) {
+    let (signer, metrics) = (Signer::new("ES256"), Arc::new(Metrics::new([], Arc::default())));
+    let oidc = Arc::new(Oidc::new(settings(), Env::real().clock, metrics));
+    let keys = json!({"keys": [signer.jwk("k")]}).to_string();
+    oidc.take(Keys::parse(keys.as_bytes()).unwrap());
+    oidc.has_looked();
+    let ends = oidc.clock.wall().unix_seconds() + 600;
+    (oidc, move |mut claims: Value| {
+        for (name, value) in [("iss", json!(ISSUER)), ("aud", json!(AUDIENCE)), ("exp", json!(ends))] {
+            claims[name] = value;
+        }
+        signer.token(&header("ES256"), &claims)
+    })
+}
+
 fn settings() -> Settings {
     Settings {
         issuer: ISSUER.into(),

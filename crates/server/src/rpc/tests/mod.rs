@@ -6,6 +6,7 @@ mod bad_input;
 mod fields;
 mod holes;
 mod interference;
+mod issuer;
 mod lists;
 mod matrix;
 mod pki;

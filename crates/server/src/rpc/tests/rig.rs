@@ -4,6 +4,7 @@ use crate::gate::{Connection, Gate, Logins};
 use crate::http::gateway::call;
 use crate::login::{Hashing, Passwords, Tokens};
 use crate::metrics::Metrics;
+use crate::oidc::Oidc;
 use crate::pki::{Authority, Place};
 use crate::rpc::requests::Reading;
 use crate::rpc::{Context, Limits, Versions, routes};
@@ -49,15 +50,20 @@ impl Rig {
     }
 
     pub(super) fn with(base: Base, limits: Limits) -> Self {
-        Self::of(base, limits, None)
+        Self::of(base, limits, None, None)
     }
 
     /// A member whose cluster has an authority of its own.
     pub(super) fn issuing() -> Self {
-        Self::of(Base::Closed, Limits::default(), Some(tempfile::tempdir().unwrap()))
+        Self::of(Base::Closed, Limits::default(), Some(tempfile::tempdir().unwrap()), None)
     }
 
-    fn of(base: Base, limits: Limits, pki: Option<tempfile::TempDir>) -> Self {
+    /// A strongroom that also takes tokens of an issuer.
+    pub(super) fn with_issuer(issuer: Arc<Oidc>) -> Self {
+        Self::of(Base::Closed, Limits::default(), None, Some(issuer))
+    }
+
+    fn of(base: Base, limits: Limits, pki: Option<tempfile::TempDir>, issuer: Option<Arc<Oidc>>) -> Self {
         let (simulated, _, _) = Env::simulated(7);
         let env = Env { disk: simulated.disk, ..Env::real() };
         let keys = Path::new("/keys");
@@ -109,6 +115,7 @@ impl Rig {
         let demands: Arc<Mutex<Vec<Demand>>> = Arc::default();
         let seen = demands.clone();
         let gate = Gate::new(member.policy(base), audit::Recorder::empty(), logins)
+            .with_issuer(issuer)
             .witnessed(move |demand| seen.lock().unwrap().push(demand));
         let routes = routes(Context {
             member: member.clone(),
