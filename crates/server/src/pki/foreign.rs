@@ -3,64 +3,23 @@
 
 use crate::config::Problem;
 use crate::tls::{self, Source};
+use ::certificate::{About, KeyPair};
 use env::WallTime;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
-
-/// What is worth knowing of a certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct About {
-    pub(super) common_name: String,
-    pub(super) names: Vec<String>,
-    pub(super) not_before: i64,
-    pub(super) not_after: i64,
-}
 
 /// The first certificate in a PEM text.
 pub(super) fn about(pem: &str) -> Result<About, String> {
-    let der = first(pem)?;
-    let (_, certificate) =
-        X509Certificate::from_der(&der).map_err(|error| format!("it cannot be parsed: {error}"))?;
-    let names = certificate.subject_alternative_name().ok().flatten();
-    let names =
-        names.map_or_else(Vec::new, |names| names.value.general_names.iter().filter_map(written).collect());
-    let validity = certificate.validity();
-    let common_name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
-    Ok(About {
-        common_name: common_name.unwrap_or_default().to_owned(),
-        names,
-        not_before: validity.not_before.timestamp(),
-        not_after: validity.not_after.timestamp(),
-    })
+    let ders = ::certificate::pem::read_certificates(pem)?;
+    About::of(ders.first().ok_or_else(|| instead(pem, "certificate"))?)
+}
+
+fn private_key(pem: &str) -> Result<KeyPair, String> {
+    KeyPair::from_pem(pem)
+        .map_err(|why| if pem.contains("PRIVATE KEY-----") { why } else { instead(pem, "private key") })
 }
 
 /// Whether the key belongs to the first certificate.
-pub(super) fn fits(certificate: &str, key: &str) -> Result<bool, String> {
-    let key = private_key(key)?;
-    let der = first(certificate)?;
-    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key)
-        .map_err(|_| "its kind of key is not supported".to_owned())?;
-    let (_, certificate) = X509Certificate::from_der(&der).map_err(|error| error.to_string())?;
-    Ok(key.public_key().is_some_and(|public| public.as_ref() == certificate.public_key().raw))
-}
-
-fn first(pem: &str) -> Result<CertificateDer<'static>, String> {
-    match CertificateDer::pem_slice_iter(pem.as_bytes()).next() {
-        Some(Ok(der)) => Ok(der),
-        Some(Err(error)) => Err(format!("its PEM is damaged: {error}")),
-        None => Err(instead(pem, "certificate")),
-    }
-}
-
-fn private_key(pem: &str) -> Result<PrivateKeyDer<'static>, String> {
-    if pem.contains("ENCRYPTED") {
-        return Err("it is encrypted with a passphrase".to_owned());
-    }
-    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => instead(pem, "private key"),
-        other => format!("its PEM is damaged: {other}"),
-    })
+fn fits(certificate: &str, key: &str) -> bool {
+    matches!((about(certificate), private_key(key)), (Ok(about), Ok(key)) if about.is_of(&key))
 }
 
 /// What a file holds that does not hold what it should.
@@ -79,18 +38,6 @@ pub(super) fn instead(pem: &str, wanted: &str) -> String {
         "it is not PEM"
     };
     format!("{holds}, no {wanted}")
-}
-
-fn written(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) | GeneralName::URI(name) => Some((*name).to_owned()),
-        GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
-            (Ok(four), _) => Some(std::net::Ipv4Addr::from(four).to_string()),
-            (_, Ok(sixteen)) => Some(std::net::Ipv6Addr::from(sixteen).to_string()),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 /// Everything that is wrong with the files of a listener; nothing if it can be served with.
@@ -113,7 +60,7 @@ pub fn check(settings: &tls::Settings, now: WallTime) -> Vec<Problem> {
         problems.push(Problem::at_start(format!("private key {}: {why}", settings.key.name()), hint));
     }
     if let (Some(certificate), Some(key), true) = (&certificate, &key, problems.is_empty())
-        && fits(certificate, key) != Ok(true)
+        && !fits(certificate, key)
     {
         problems.push(Problem::at_start(
             format!(
