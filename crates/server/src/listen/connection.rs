@@ -88,7 +88,7 @@ pub(super) async fn serve(
                 handshaken();
                 let bond = standing.as_ref().map(|standing| standing.bond().clone());
                 let connection = Connection::new(evidence, peer, true).bound(bond);
-                http(stream, connection, &shared, phase).await;
+                http(stream, connection, &shared, (phase, &turns)).await;
             }
         }
         (Security::Tls(tls), _) => {
@@ -103,7 +103,7 @@ pub(super) async fn serve(
         (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
             handshaken();
             let connection = Connection::new(Evidence::None, peer, false);
-            http(stream, connection, &shared, phase).await;
+            http(stream, connection, &shared, (phase, &turns)).await;
         }
     }
 }
@@ -142,7 +142,7 @@ async fn handshake(
     match timeout_at(deadline, turns.step(finish)).await {
         Ok(Ok(stream)) => {
             turns.turn().await;
-            let admitted = tls.admit(stream.get_ref().1.peer_certificates());
+            let admitted = turns.work(|| tls.admit(stream.get_ref().1.peer_certificates()));
             match admitted {
                 Ok((evidence, standing)) => Some((stream, evidence, standing)),
                 Err(Failure::NoCertificate) if shared.edge.gives_certificates() => {
@@ -236,13 +236,19 @@ async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, last: &[u8]) 
     let _ = timeout(FAREWELL, words).await;
 }
 
-async fn http<S>(stream: S, connection: Connection, shared: &Shared, mut phase: watch::Receiver<Phase>)
-where
+async fn http<S>(
+    stream: S,
+    connection: Connection,
+    shared: &Shared,
+    (mut phase, turns): (watch::Receiver<Phase>, &Turns),
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Arc::new(connection);
-    let service =
-        service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, shared.serves));
+    let service = service_fn(|request: Request<Incoming>| {
+        turns.note_request();
+        answer(&shared.edge, request, &connection, shared.serves)
+    });
     let builder = builder(&shared.limits);
     let stream = Calm::new(stream, shared.limits.ping_interval_min);
     let too_many_pings = stream.broken();

@@ -1,24 +1,36 @@
 //! Handshakes take turns: between two steps of handshakes a serving thread does whatever else is ready.
 //!
 //! A full handshake costs a thread some hundred microseconds, most of it in two steps. A thousand that are ready at once would
-//! keep everybody's requests waiting for all of them; in turn, a request waits for one step at most, however many there are. Nothing
-//! is gained or lost for the handshakes: a thread that has nothing else to do goes from one to the next.
+//! keep everybody's requests waiting for all of them; in turn, a request waits for one step at most, however many there are. And
+//! while requests come, handshakes pause after each [`BURST`]: the member's other threads, which a request also waits for, may share the
+//! processor. A thread that has nothing else to do goes from one handshake to the next.
 //!
 //! Owns the queue of one thread. Its length is bounded by that on unfinished handshakes.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How long handshakes work at a stretch while requests come.
+const BURST: Duration = Duration::from_millis(1);
+/// How long they pause then.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The turns of one thread.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     waiting: Mutex<VecDeque<(Waker, Arc<AtomicBool>)>>,
     bell: Notify,
+    /// What handshakes have worked since the last pause, in nanoseconds.
+    worked: AtomicU64,
+    /// Requests since it was last looked whether there are any.
+    requests: AtomicU64,
 }
 
 impl Turns {
@@ -38,10 +50,36 @@ impl Turns {
                     granted.store(true, Ordering::Relaxed);
                     waker.wake();
                     tokio::task::yield_now().await;
+                    if self.should_pause() {
+                        tokio::time::sleep(PAUSE).await;
+                    }
                 }
                 None => self.bell.notified().await,
             }
         }
+    }
+
+    /// A request is at work here, whom handshakes must leave room.
+    pub(super) fn note_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Does a piece of a handshake's work.
+    pub(super) fn work<T>(&self, work: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let done = work();
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.worked.fetch_add(nanos, Ordering::Relaxed);
+        done
+    }
+
+    /// Whether handshakes have worked for a stretch, and somebody else wants to.
+    fn should_pause(&self) -> bool {
+        if u128::from(self.worked.load(Ordering::Relaxed)) < BURST.as_nanos() {
+            return false;
+        }
+        self.worked.store(0, Ordering::Relaxed);
+        self.requests.swap(0, Ordering::Relaxed) > 0
     }
 
     fn next(&self) -> Option<(Waker, Arc<AtomicBool>)> {
@@ -103,7 +141,8 @@ impl<F: Future + Unpin> Future for InTurn<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         ready!(Pin::new(&mut self.turn).poll(cx));
-        Pin::new(&mut self.future).poll(cx)
+        let turns = self.turn.turns.clone();
+        turns.work(|| Pin::new(&mut self.future).poll(cx))
     }
 }
 
@@ -142,6 +181,23 @@ mod tests {
         });
         let seen = seen.borrow();
         assert!(!seen.contains("hhh") && seen.matches('h').count() == 50, "{seen}");
+    }
+
+    /// While requests come handshakes leave room after each stretch of work; a thread that has none goes on without a pause.
+    #[test]
+    fn handshakes_pause_for_requests_only() {
+        let turns = Turns::default();
+        let work = |long: Duration| {
+            let began = Instant::now();
+            turns.work(|| while began.elapsed() < long {});
+        };
+        work(Duration::ZERO);
+        turns.note_request();
+        assert!(!turns.should_pause(), "no stretch of work yet");
+        work(BURST);
+        assert!(turns.should_pause());
+        work(BURST);
+        assert!(!turns.should_pause(), "no request since");
     }
 
     /// One that was given up while it waited holds up nobody behind it.
