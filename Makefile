@@ -50,7 +50,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/certificates/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
 
-conformance: build ## third-party clients: Rust, Python, Java; etcdctl's long checks
+conformance: build ## third-party clients: Rust, Python, Java, Node; etcdctl's long checks
 	@tools/require rust go
 	@tools/packages $(TEST_PACKAGES)
 	conformance/etcd/tools.sh
@@ -65,9 +65,9 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
 
-certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, a real step-ca
+certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, years on a faked clock, a real step-ca
 	@tools/require rust go
-	@tools/packages $(TEST_PACKAGES)
+	@tools/packages $(TEST_PACKAGES) faketime
 	conformance/etcd/tools.sh
 	conformance/certificates/run $(RELEASE) --long
 
