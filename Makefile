@@ -11,9 +11,9 @@ TARGET ?= target
 RELEASE := $(TARGET)/release/strongroom
 DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) curl iproute2 util-linux python3 python3-cryptography
+TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
+.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients certificates properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -52,9 +52,10 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/memory/run $(DEBUG)
 	conformance/lists/run $(DEBUG)
 	conformance/badinput/run $(DEBUG)
+	conformance/certificates/run $(DEBUG)
 	conformance/differential/run $(DEBUG) --operations 5000 --seed 1
 
-conformance: build ## third-party clients: Rust, Python, Java; etcdctl's long checks
+conformance: build ## third-party clients: Rust, Python, Java, Node; etcdctl's long checks
 	@tools/require rust go
 	@tools/packages $(TEST_PACKAGES)
 	conformance/etcd/tools.sh
@@ -69,6 +70,12 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	conformance/oidc/run $(RELEASE)
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
+
+certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, years on a faked clock, a real step-ca
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES) faketime
+	conformance/etcd/tools.sh
+	conformance/certificates/run $(RELEASE) --long
 
 properties: ## a million cases each of the access policy against naive models, and of what a user must not learn (a quarter of an hour)
 	@tools/require rust

@@ -28,10 +28,9 @@ CLIENT_SECONDS_MAX = SECONDS_MAX + 0.5
 ADMINISTRATOR = "URI:urn:strongroom:role:administrator"
 
 
-def clients(checks, binary, server, directory):
-    """Clients with the wrong certificate, at a member with its own authority."""
+def clients(checks, binary, server, issuer, directory):
+    """Clients with the wrong certificate, at a member with its own authority, whose clients' issuer signs here."""
     root, admin, admin_key = (os.path.join(server.pki_dir, n) for n in ("root.crt", "administrator.crt", "administrator.key"))
-    issuer = Issuer(os.path.join(directory, "own"), os.path.join(server.pki_dir, "clients.crt"), os.path.join(server.pki_dir, "clients.key"))
     stranger = Issuer(os.path.join(directory, "stranger"))
     mistaken(checks, "strongroom", binary, server, server.endpoint, root, issuer, stranger, directory)
     untrusting(checks, binary, server, directory, stranger, (admin, admin_key))

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# setup.sh [rust|python|java …]: fetches and builds the client libraries `run` drives, all at fixed versions, under target/clients.
+# setup.sh [rust|python|java|node …]: fetches and builds the client libraries `run` drives, all at fixed versions, under target/clients.
 #
 #   rust/etcd-client   the crate's source from crates.io with its own tests, compiled with the lock file it was published with
 #   venv/              python etcd3 and etcd3gw, from requirements.txt
+#   node/              Node's etcd3, from package-lock.json
 #   java/              jetcd's jars (Maven resolves pom.xml) and UseJetcd compiled against them
 #
 # Each part has a stamp and costs nothing the second time. System packages are installed only when a program is missing.
@@ -72,9 +73,20 @@ build_java() {
     stamp java "$here/java/pom.xml" "$here/java/UseJetcd.java"
 }
 
+build_node() {
+    fresh node "$here/node/package-lock.json" && return
+    say "installing Node's etcd3"
+    command -v npm >/dev/null || "$root/tools/packages" nodejs npm
+    rm -rf "$out/node"
+    mkdir -p "$out/node"
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$out/node/"
+    (cd "$out/node" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+    stamp node "$here/node/package-lock.json"
+}
+
 for part in "${@:-rust}"; do
     case "$part" in
-        rust | python | java) "build_$part" ;;
+        rust | python | java | node) "build_$part" ;;
         *) say "does not know '$part'"; exit 1 ;;
     esac
 done

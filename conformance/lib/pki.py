@@ -1,9 +1,12 @@
 """Certificates to make mistakes with: made by openssl, of a stranger's authority or signed by a member's own client issuer.
 
 What this is: `Issuer` signs certificates with any beginning, end, name and purpose. The files lie in a directory of the test.
+`open_authority` is one of the time when a member's issuers kept their keys beside its data: a member takes it over at its first
+start and seals the keys, and who made it signs on as its clients' issuer.
 """
 
 import os
+import shutil
 import subprocess
 
 CONFIG = """
@@ -143,3 +146,29 @@ class Issuer:
         openssl("crl", "-in", path + ".new", "-outform", "DER", "-out", path + ".new", cwd=self.directory)
         os.rename(path + ".new", path)
         return path
+
+
+def open_authority(directory):
+    """Root, clients' and peers' issuer with their keys in the clear, where a member that has not started yet looks for its own.
+
+    Returns the clients' issuer, which signs with copies beside the directory: the member removes the keys there.
+    """
+    os.makedirs(directory, mode=0o700)
+    kept = directory + "-kept"
+    os.makedirs(kept, mode=0o700)
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl("req", "-x509", *curve, "-days", "3650", "-subj", "/CN=an open root", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+            "-addext", "basicConstraints=critical,CA:TRUE,pathlen:1", "-out", "root.crt", "-keyout", "root.key", cwd=kept)
+    with open(os.path.join(kept, "issuer.ext"), "w") as out:
+        out.write("basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n"
+                  "extendedKeyUsage=serverAuth,clientAuth\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
+    for name in ("clients", "peers"):
+        openssl("req", "-new", *curve, "-subj", f"/CN=an open issuer of {name}", "-out", f"{name}.csr", "-keyout", f"{name}.key", cwd=kept)
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "root.crt", "-CAkey", "root.key", "-CAcreateserial", "-days", "3000",
+                "-extfile", "issuer.ext", "-out", f"{name}.crt", cwd=kept)
+    for name in ("root", "clients", "peers"):
+        for ending in ("crt", "key"):
+            path = os.path.join(directory, f"{name}.{ending}")
+            shutil.copy(os.path.join(kept, f"{name}.{ending}"), path)
+            os.chmod(path, 0o600)
+    return Issuer(kept, os.path.join(kept, "clients.crt"), os.path.join(kept, "clients.key"))

@@ -19,16 +19,16 @@ fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { act, path, source }
 }
 
-/// Makes the directory if it is not there; refuses one that others can enter.
+/// Whether the directory is there; refuses one that others can enter.
 ///
 /// # Errors
 /// [`Error`], naming it.
-pub fn directory(path: &Path) -> Result<(), Error> {
+pub fn directory_is_there(path: &Path) -> Result<bool, Error> {
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => {
             let mode = about.permissions().mode() & 0o7777;
             if mode & 0o077 == 0 {
-                Ok(())
+                Ok(true)
             } else {
                 Err(Error::Loose { path: path.to_owned(), mode, wanted: 0o700 })
             }
@@ -39,17 +39,25 @@ pub fn directory(path: &Path) -> Result<(), Error> {
             why: "it is something else".to_owned(),
             hint: "choose another place with --pki-dir",
         }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                fs::create_dir_all(parent).map_err(io_error("create", parent))?;
-            }
-            fs::DirBuilder::new().mode(0o700).create(path).map_err(io_error("create", path))?;
-            sync_directory(
-                path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")),
-            )
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(io_error("read", path)(error)),
     }
+}
+
+/// Makes the directory if it is not there; refuses one that others can enter.
+///
+/// # Errors
+/// [`Error`], naming it.
+pub fn directory(path: &Path) -> Result<(), Error> {
+    if directory_is_there(path)? {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+    }
+    fs::DirBuilder::new().mode(0o700).create(path).map_err(io_error("create", path))?;
+    sync_directory(parent.unwrap_or(Path::new(".")))
 }
 
 /// The text of a certificate's file; nothing if it is not there.

@@ -28,16 +28,23 @@ impl Certificates {
         Self { now, said: Vec::new(), loose: Vec::new(), opened: Vec::new() }
     }
 
-    /// Reads those files that somebody brought, before anything is made: a mistake in them leaves nothing behind.
+    /// Reads those files that somebody brought, and looks at the directory of made ones, before anything is made or opened: a
+    /// mistake in them leaves nothing behind. A brought certificate whose clients' CA is yet to be made is read alone.
     ///
     /// # Errors
     /// Nothing can be served with them.
     pub(super) fn read_brought(&mut self, config: &Config) -> Result<(), Failure> {
+        if config.pki.needed {
+            ::certificate::files::directory_is_there(&config.pki.dir)?;
+        }
         for listener in served(config) {
-            if let Security::Tls(settings) | Security::ClearOrTls(settings) = &listener.security
-                && !is_made(settings, &config.pki.dir)
-            {
+            let (Security::Tls(settings) | Security::ClearOrTls(settings)) = &listener.security else {
+                continue;
+            };
+            if !is_made(settings, &config.pki.dir) {
                 self.read(settings)?;
+            } else if !lies_in(&settings.certificate, &config.pki.dir) {
+                self.read(&tls::Settings::new(settings.certificate.clone(), settings.key.clone()))?;
             }
         }
         Ok(())
@@ -132,8 +139,11 @@ fn served(config: &Config) -> impl Iterator<Item = &config::Listener> {
 
 /// Whether a file of these is the authority's to make.
 fn is_made(settings: &tls::Settings, dir: &Path) -> bool {
-    let made = |source: &Source| matches!(source, Source::File(path) if path.starts_with(dir));
-    made(&settings.certificate) || settings.client_ca.as_ref().is_some_and(made)
+    lies_in(&settings.certificate, dir) || settings.client_ca.as_ref().is_some_and(|ca| lies_in(ca, dir))
+}
+
+fn lies_in(source: &Source, dir: &Path) -> bool {
+    matches!(source, Source::File(path) if path.starts_with(dir))
 }
 
 #[cfg(test)]

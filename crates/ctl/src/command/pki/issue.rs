@@ -35,7 +35,7 @@ pub struct Issue {
 
 impl Issue {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
-        let stem = if self.name.is_empty() { self.role.as_str() } else { self.name.as_str() };
+        let stem = stem(&self.name, &self.role);
         if stem.contains('/') || stem.starts_with('.') {
             return Err(Failure::arguments(format!("{stem:?} cannot be a file's name")));
         }
@@ -84,4 +84,22 @@ pub(super) fn keep(
         }),
         table: None,
     })
+}
+
+/// What the files are called: by the name, or by the role where there is none or where `root.crt` is what to trust.
+fn stem<'a>(name: &'a str, role: &'a str) -> &'a str {
+    if name.is_empty() || name == "root" { role } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate of the user root must not lie where the root certificate is written: one of them would be lost.
+    #[test]
+    fn the_user_root_has_files_beside_the_root_certificate() {
+        assert_eq!(stem("root", "administrator"), "administrator");
+        assert_eq!(stem("", "client"), "client");
+        assert_eq!(stem("alice", "client"), "alice");
+    }
 }
