@@ -127,11 +127,31 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn open_read(&self, path: &Path) -> Result<Arc<dyn DiskFile>, DiskError>;
 
     /// Puts a file of these bytes at `path`, durably and atomically, over what was there: written to a temporary name in the
-    /// same directory (the name with `.tmp` added), synced, renamed, the directory synced.
+    /// same directory (the name with `.tmp` added), synced, renamed, the directory synced. What fails before it has its name is
+    /// removed: on a full disk each try would else leave one more.
     ///
     /// # Errors
     /// The disk's failure; old or new content stands then.
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError>;
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        match self.remove(&temporary) {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+        let written = self.create(&temporary, 0).and_then(|file| {
+            file.write_at(bytes, 0)?;
+            file.sync_data()?;
+            self.rename(&temporary, path)
+        });
+        if let Err(error) = written {
+            // If that fails too, the next start does it.
+            let _ = self.remove(&temporary);
+            return Err(error);
+        }
+        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
+    }
 
     /// Renames a file inside one directory, over what was there.
     ///

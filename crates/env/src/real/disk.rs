@@ -101,21 +101,6 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile { file, path: path.to_owned() }))
     }
 
-    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".tmp");
-        let temporary = PathBuf::from(name);
-        match self.remove(&temporary) {
-            Err(error) if !error.is_not_found() => return Err(error),
-            _ => {}
-        }
-        let file = self.create(&temporary, 0)?;
-        file.write_at(bytes, 0)?;
-        file.sync_data()?;
-        self.rename(&temporary, path)?;
-        self.sync_dir(path.parent().unwrap_or(Path::new(".")))
-    }
-
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
         std::fs::rename(from, to).map_err(failed(Operation::Rename, from))
     }

@@ -84,6 +84,26 @@ fn a_replacement_cut_short_is_old_or_new() {
     assert_eq!(seen.len(), 2);
 }
 
+/// A replacement that fails leaves nothing behind but the old content: on a full disk one more file for each try would take the space
+/// that the next one needs.
+#[test]
+fn a_replacement_that_fails_leaves_nothing_behind() {
+    let mut failed = 0;
+    for act in 1..=4 {
+        for fault in [Fault::NoSpace, Fault::Io] {
+            let disk = disk_with(b"old");
+            disk.fail_at(act, fault);
+            let done = disk.replace(Path::new("/file"), b"new content");
+            disk.clear_fault();
+            failed += u32::from(done.is_err());
+            let content = disk.read(Path::new("/file"), 100).unwrap();
+            assert_eq!(content, if done.is_ok() { &b"new content"[..] } else { b"old" }, "act {act}");
+            assert_eq!(disk.list(Path::new("/")).unwrap(), ["file"], "act {act}, {fault:?}");
+        }
+    }
+    assert!(failed >= 6, "{failed}");
+}
+
 /// A killed process loses nothing that it wrote, synced or not; its locks are given back.
 #[test]
 fn a_killed_process_loses_nothing() {
