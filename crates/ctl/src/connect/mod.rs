@@ -94,7 +94,7 @@ impl Client {
         let fail = |trouble: &Trouble, dialer: Option<&Dialer>| {
             Failure::connection(explain(trouble, &scene(settings, endpoint, dialer)))
         };
-        let dialer = Dialer::new(endpoint.clone(), settings).map_err(|trouble| fail(&trouble, None))?;
+        let dialer = dialer(endpoint, settings).await.map_err(|trouble| fail(&trouble, None))?;
         let record = Arc::new(Record::default());
         let first = dialer.dial(&record).await.map_err(|trouble| fail(&trouble, Some(&dialer)))?;
         let channel = channel(settings, &dialer, &record, first)
@@ -298,6 +298,22 @@ impl Client {
 enum Fault {
     Here(Failure),
     Everywhere(Failure),
+}
+
+/// How often a pair of files that do not fit is looked at.
+const PAIR_LOOKS_MAX: usize = 5;
+/// Time between two of them.
+const PAIR_PAUSE: Duration = Duration::from_millis(50);
+
+/// A way to an endpoint. Certificate and key are renewed one file after the other: a pair that does not fit is read again.
+async fn dialer(endpoint: &Endpoint, settings: &Settings) -> Result<Dialer, Trouble> {
+    for _ in 1..PAIR_LOOKS_MAX {
+        match Dialer::new(endpoint.clone(), settings) {
+            Err(Trouble::KeyMismatch) => tokio::time::sleep(PAIR_PAUSE).await,
+            found => return found,
+        }
+    }
+    Dialer::new(endpoint.clone(), settings)
 }
 
 fn scene(settings: &Settings, endpoint: &Endpoint, dialer: Option<&Dialer>) -> Scene {
