@@ -7,6 +7,7 @@
 //! Invariants: what has no connection in its extensions has no evidence, and so is nobody where access control is on; a
 //! token that is shown counts, and a bad one is refused even where the certificate alone would do.
 
+use crate::learn::Learner;
 use crate::login::Tokens;
 use crate::oidc::Oidc;
 use crate::tls::Bond;
@@ -61,6 +62,8 @@ pub struct Gate {
     recorder: Recorder,
     logins: Option<Logins>,
     oidc: Option<Arc<Oidc>>,
+    /// Told of what users ask for, when somebody wants to know; none for the member itself.
+    learner: Option<Arc<Learner>>,
     /// Tells tests what was demanded of whom came from outside.
     #[cfg(test)]
     witness: Option<Arc<dyn Fn(state::auth::Demand) + Send + Sync>>,
@@ -111,11 +114,13 @@ impl Gate {
     /// A gate of this policy and record.
     #[must_use]
     pub fn new(policy: Policy, recorder: Recorder, logins: Logins) -> Self {
+        let learner = Some(Arc::new(Learner::new(logins.clock.clone())));
         Self {
             policy,
             recorder,
             logins: Some(logins),
             oidc: None,
+            learner,
             #[cfg(test)]
             witness: None,
         }
@@ -142,6 +147,7 @@ impl Gate {
             recorder: Recorder::empty(),
             logins: None,
             oidc: None,
+            learner: None,
             #[cfg(test)]
             witness: None,
         }
@@ -182,6 +188,11 @@ impl Gate {
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.oidc.as_deref().map(Oidc::issuer)
+    }
+
+    /// What notes the requests that pass, or do not.
+    pub(crate) fn learner(&self) -> Option<&Learner> {
+        self.learner.as_deref()
     }
 
     fn evidence(&self, token: Option<&str>, connection: Option<&Connection>) -> Evidence {
@@ -246,7 +257,13 @@ impl Gate {
         if let (Some(witness), Some(_)) = (&self.witness, principal.user()) {
             witness(request.demand());
         }
-        Ok(self.recorder.record(self.policy.authorize(principal, request)?))
+        let Some(learner) = self.learner.as_ref().filter(|learner| learner.is_on()) else {
+            return Ok(self.recorder.record(self.policy.authorize(principal, request)?));
+        };
+        let demand = request.demand();
+        let passed = self.policy.authorize(principal, request);
+        learner.note(&self.policy, principal, &demand, passed.is_ok());
+        Ok(self.recorder.record(passed?))
     }
 
     /// Whether the caller, who was let in before, may still do this: by what it was recognized by, and by the policy as it

@@ -6,6 +6,7 @@ pub mod config;
 mod cut;
 pub mod gate;
 pub mod http;
+mod learn;
 mod letterbox;
 pub mod listen;
 pub mod log;

@@ -191,6 +191,14 @@ pub const LEASES_OF_STREAM_CHECKED_MAX: usize = 1_024;
 pub const CERTIFICATE_NAMES_MAX: usize = 100;
 /// Users whose rate of requests is measured at the same time; the one that asked longest ago is forgotten first.
 pub const RATES_MAX: usize = 8_192;
+/// Users whose requests are noted while a policy is learned; those of further ones are counted alone.
+pub const LEARNED_USERS_MAX: usize = 64;
+/// Ranges that are kept of what one user reads, and of what it writes, while a policy is learned.
+pub const LEARNED_RANGES_MAX: usize = 256;
+/// Longest range that is kept there, both ends together, in bytes.
+pub const LEARNED_RANGE_BYTES_MAX: usize = 512;
+/// Longest time for which a policy is learned, in seconds: 90 days.
+pub const LEARNING_SECONDS_MAX: u64 = 90 * 86_400;
 /// Authorities of a cluster, former ones included: a root and two issuers, each perhaps being replaced, and some to spare.
 pub const AUTHORITIES_MAX: usize = 32;
 /// Those to whom the authorities' keys are sealed: members and the recovery key.

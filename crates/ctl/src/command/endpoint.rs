@@ -25,7 +25,7 @@ pub enum Endpoints {
 }
 
 /// Which members are asked.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Which {
     /// All members of the cluster, as it lists them
     #[arg(long)]

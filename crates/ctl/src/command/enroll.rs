@@ -3,7 +3,8 @@
 //! Nothing is trusted before the member has shown a root whose public key is the token's pin; nothing that is secret is sent
 //! before the member has proven itself by that root. Keys are made here and stay here.
 
-use super::pki::{Pair, failed, left};
+use super::pki::{Pair, failed};
+use super::span::left;
 use crate::connect::Client;
 use crate::credentials::Credentials;
 use crate::exit::Failure;
@@ -61,7 +62,7 @@ impl Enroll {
         let answer = client.call(client.pki().enroll(request)).await?;
         let mut text = String::new();
         let mut written: Vec<Value> = Vec::new();
-        let now = super::pki::now();
+        let now = super::span::now();
         for ((role, pair), key) in pairs.iter().zip(&keys) {
             let issued = answer.certificates.iter().find(|each| each.role == role.name());
             let issued = issued

@@ -24,6 +24,7 @@ pub(crate) mod put;
 pub(crate) mod range;
 pub(crate) mod role;
 pub(crate) mod session;
+pub(crate) mod span;
 pub(crate) mod txn;
 pub(crate) mod user;
 pub(crate) mod verify;

@@ -72,13 +72,23 @@ pub(crate) fn keys(permission: &Permission) -> String {
 }
 
 /// `read`, `write` or `readwrite`.
-pub(super) fn kind(permission: &Permission) -> &'static str {
+pub(crate) fn kind(permission: &Permission) -> &'static str {
     match Type::try_from(permission.perm_type) {
         Ok(Type::Read) => "read",
         Ok(Type::Write) => "write",
         Ok(Type::Readwrite) => "readwrite",
         Err(_) => "unknown",
     }
+}
+
+/// `read`, `write` or `read and write`.
+pub(crate) fn verb(permission: &Permission) -> &'static str {
+    if kind(permission) == "readwrite" { "read and write" } else { kind(permission) }
+}
+
+/// A permission as our own JSON answers have it, which are etcd's there.
+pub(crate) fn permission_json(permission: &Permission) -> serde_json::Value {
+    serde_json::from_str(&super::json::permission(permission)).unwrap_or_default()
 }
 
 /// What there is to say of a role, each with its title.
@@ -191,7 +201,7 @@ pub(super) fn applied(applied: &Applied) -> String {
     }
     if applied.has_more {
         out +=
-            &format!("  kept: what else the role has, see strongroom access show {}\n", shown(applied.role));
+            &format!("  kept: what else the role has, see strongroom access show {}\n", shown(&applied.role));
     }
     out
 }

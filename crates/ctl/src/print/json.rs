@@ -401,7 +401,7 @@ fn array_or_null(rows: &[String]) -> String {
     if rows.is_empty() { "null".into() } else { array(rows) }
 }
 
-fn permission(permission: &authpb::Permission) -> String {
+pub(super) fn permission(permission: &authpb::Permission) -> String {
     Object::new()
         .number("permType", permission.perm_type)
         .bytes("key", &permission.key)
@@ -476,8 +476,8 @@ pub(super) fn policy_revision(revision: u64) -> String {
 
 pub(super) fn applied(applied: &Applied) -> String {
     Object::new()
-        .text("policy", applied.policy)
-        .text("role", applied.role)
+        .text("policy", &applied.policy)
+        .text("role", &applied.role)
         .list("users", strings(&applied.users))
         .raw("changes", &array(&strings(&applied.changes)))
         .flag("dryRun", applied.is_dry_run)

@@ -17,14 +17,14 @@ mod tests;
 use crate::command::access::{Applied, Overview};
 use crate::command::endpoint::{Hash, Health, State};
 use crate::exit::Failure;
-pub(crate) use access::{Rule, keys};
+pub(crate) use access::{Rule, keys, kind, permission_json, verb};
 use fields::Fields;
 use prost::Message;
 use proto::strongroom::v1 as own;
 use proto::{etcdserverpb as pb, mvccpb};
 pub(crate) use simple::Shown;
 use simple::{Data, Simple};
-pub(crate) use table::boxed;
+pub(crate) use table::{boxed, columns};
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,21 @@ use super::text;
 use crate::command::endpoint::{Hash, Health, State};
 use proto::etcdserverpb as pb;
 
+/// Rows as aligned columns.
+pub(crate) fn columns(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let mut out = String::new();
+    for row in rows {
+        let cells =
+            row.iter().enumerate().map(|(column, cell)| format!("{cell:<wide$}", wide = width(column)));
+        out += cells.collect::<Vec<_>>().join("  ").trim_end();
+        out.push('\n');
+    }
+    out
+}
+
 /// Titles and rows.
 pub(super) struct Rows {
     titles: &'static [&'static str],

@@ -5,7 +5,9 @@
 use super::Services;
 use super::requests::{AboutAccess, Act};
 use super::status::Failure;
+use crate::learn::{Learned, Use, Used};
 use node::own_messages;
+use proto::authpb::{Permission, permission};
 use proto::strongroom::v1 as own;
 use state::Command;
 use state::auth::{
@@ -13,7 +15,9 @@ use state::auth::{
     Wish,
 };
 use std::borrow::Cow;
+use std::time::Duration;
 use tonic::{Code, Request, Response, Status};
+use types::limits::LEARNING_SECONDS_MAX;
 use types::{Key, KeyRange};
 
 /// The Access service.
@@ -83,6 +87,38 @@ fn told(explanation: Explanation) -> own::ExplainResponse {
         role: explanation.role.unwrap_or_default(),
         permission: explanation.permission.as_ref().map(own_messages::permission_to),
     }
+}
+
+fn learned_to(learned: Learned) -> own::LearnedResponse {
+    let uses = |uses: Vec<(Use, u64)>| uses.into_iter().map(use_to).collect();
+    let user = |used: Used| own::LearnedUser {
+        user: used.user,
+        allowed: uses(used.allowed),
+        refused: uses(used.refused),
+        missed: used.missed,
+    };
+    own::LearnedResponse {
+        since: learned.period.since,
+        until: learned.period.until,
+        is_learning: learned.is_on,
+        users: learned.users.into_iter().map(user).collect(),
+        missed: learned.missed,
+    }
+}
+
+fn use_to((used, times): (Use, u64)) -> own::LearnedUse {
+    let (permission, right) = match used {
+        Use::Right(right) => (None, right.to_owned()),
+        Use::Keys(right, span) => {
+            let kind = match right {
+                Right::Read => permission::Type::Read,
+                Right::Write => permission::Type::Write,
+            };
+            let (key, range_end) = (span.key.into(), span.end.into());
+            (Some(Permission { perm_type: kind.into(), key, range_end }), String::new())
+        }
+    };
+    own::LearnedUse { permission, right, times }
 }
 
 #[tonic::async_trait]
@@ -160,6 +196,41 @@ impl own::access_server::Access for Access {
         let circumstances = source.map(|source| Circumstances { source: Some(source), now });
         let policy = self.0.gate().policy();
         Ok(Response::new(told(policy.explain(&asked.user, &wish, circumstances.as_ref()))))
+    }
+
+    async fn learn(
+        &self,
+        request: Request<own::LearnRequest>,
+    ) -> Result<Response<own::LearnResponse>, Status> {
+        self.0.admit(&self.0.principal(&request), Act::AccessControl)?;
+        let own::LearnRequest { seconds, forget } = request.into_inner();
+        if seconds > LEARNING_SECONDS_MAX {
+            let days = LEARNING_SECONDS_MAX / 86_400;
+            return Err(wrong(format_args!("what is used is noted for {days} days at most")).into());
+        }
+        let until = self.0.gate().learner().map_or(0, |learner| {
+            if forget {
+                learner.forget();
+            }
+            if seconds == 0 { learner.end() } else { learner.begin(Duration::from_secs(seconds)) }
+        });
+        tracing::info!(until, forget, "what users ask for is noted until then, for a policy (access learn)");
+        Ok(Response::new(own::LearnResponse { until }))
+    }
+
+    async fn learned(
+        &self,
+        request: Request<own::LearnedRequest>,
+    ) -> Result<Response<own::LearnedResponse>, Status> {
+        self.0.admit(&self.0.principal(&request), AboutAccess::Names)?;
+        let own::LearnedRequest { user, widen_from } = request.into_inner();
+        let from = match widen_from {
+            0 => usize::MAX,
+            from => usize::try_from(from).unwrap_or(usize::MAX),
+        };
+        let only = Some(user.as_str()).filter(|user| !user.is_empty());
+        let learned = self.0.gate().learner().map(|learner| learner.learned(only, from));
+        Ok(Response::new(learned.map(learned_to).unwrap_or_default()))
     }
 
     async fn who_am_i(

@@ -94,6 +94,8 @@ methods! {
     "/grpc.health.v1.Health/List" Anybody Unary;
     "/grpc.health.v1.Health/Watch" Anybody Stream;
     "/strongroom.v1.Access/Explain" Somebody Unary;
+    "/strongroom.v1.Access/Learn" Administrator Unary;
+    "/strongroom.v1.Access/Learned" Administrator Unary;
     "/strongroom.v1.Access/RemoveIdentity" Administrator Unary;
     "/strongroom.v1.Access/SetIdentity" Administrator Unary;
     "/strongroom.v1.Access/SetRole" Administrator Unary;

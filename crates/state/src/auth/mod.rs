@@ -38,6 +38,7 @@ use crate::reader::Reader;
 use crate::shared::Shared;
 use std::borrow::Cow;
 use std::sync::Arc;
+use types::limits::LEARNED_RANGES_MAX;
 use types::{AuthRevision, KeyRange, LeaseId, MemberId};
 
 /// What the edge has verified about the sender of a request. Only facts: deciding is this module's.
@@ -128,6 +129,12 @@ impl Principal {
             Identity::Named(name, _) => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether it is the member itself.
+    #[must_use]
+    pub fn is_the_member(&self) -> bool {
+        self.identity == Identity::System
     }
 
     /// Who an entry says proposed it, when the policy stood at `revision`.
@@ -390,6 +397,17 @@ impl Policy {
         }
         let grants = accounts.grants_in(user, &principal.circumstances);
         grants.map_or(Limits::default(), |grants| grants.limits())
+    }
+
+    /// Tells the keys that hang on these leases, some of them where there are many.
+    pub fn keys_of(&self, leases: &[(LeaseId, Right)], mut tell: impl FnMut(KeyRange, Right)) {
+        let Some(shared) = self.accounts.as_ref().filter(|_| !leases.is_empty()) else { return };
+        let known = lock::read(&shared.leases);
+        for (lease, right) in leases.iter().filter_map(|(id, right)| Some((known.get(*id)?, *right))) {
+            for key in lease.keys.iter().take(LEARNED_RANGES_MAX) {
+                tell(KeyRange::single(key.clone()), right);
+            }
+        }
     }
 
     /// Explains whether a user may do this.

@@ -3,12 +3,12 @@
 use super::super::auth::ROOT;
 use super::super::show;
 use super::overview::Holder;
-use super::policy::{Policy, Present, Step, has_more, registry, steps};
+use super::policy::{Policy, Present, Step, Wanted, has_more, registry, steps};
 use super::terms::{read, write};
 use crate::connect::Client;
 use crate::connect::refused::shown;
 use crate::exit::Failure;
-use crate::print::{Answer, keys};
+use crate::print::{Answer, keys, verb};
 use crate::settings::Settings;
 use clap::Args;
 use proto::{authpb, etcdserverpb as pb};
@@ -34,8 +34,8 @@ pub struct Apply {
 /// What came of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Applied {
-    pub(crate) policy: &'static str,
-    pub(crate) role: &'static str,
+    pub(crate) policy: String,
+    pub(crate) role: String,
     /// What it gives, in a line.
     pub(crate) gives: String,
     /// Who has it.
@@ -72,28 +72,44 @@ impl Apply {
             return Err(Failure::arguments("--prefix is for the policy kubernetes"));
         }
         let client = Client::connect(settings).await?;
-        let present = present(&client, self.policy.role(), &users).await?;
-        let missing = steps(self.policy, &prefix, &users, &present);
-        let mut applied = Applied {
-            policy: self.policy.name(),
-            role: self.policy.role(),
-            gives: self.policy.gives(&prefix),
-            users,
-            changes: Vec::new(),
-            is_dry_run: self.dry_run,
-            has_more: has_more(self.policy, &prefix, &present),
-        };
+        let (policy, gives) = (self.policy.name().to_owned(), self.policy.gives(&prefix));
+        let plan =
+            Plan { policy, gives, wanted: self.policy.wanted(&prefix), users, is_dry_run: self.dry_run };
+        plan.carry_out(&client).await.map(drop)
+    }
+}
+
+/// A role that is to be there, with its users.
+pub(super) struct Plan {
+    /// What people call it.
+    pub(super) policy: String,
+    /// What it gives, in a line.
+    pub(super) gives: String,
+    pub(super) wanted: Wanted,
+    pub(super) users: Vec<String>,
+    pub(super) is_dry_run: bool,
+}
+
+impl Plan {
+    /// Does what is missing, says what it was and what is left to do; answers what there was before.
+    pub(super) async fn carry_out(self, client: &Client) -> Result<Present, Failure> {
+        let Self { policy, gives, wanted, users, is_dry_run } = self;
+        let present = present(client, &wanted.role, &users).await?;
+        let missing = steps(&wanted, &users, &present);
+        let has_more = has_more(&wanted, &present);
+        let role = wanted.role;
+        let mut applied = Applied { policy, role, gives, users, changes: Vec::new(), is_dry_run, has_more };
         for step in missing {
-            applied.changes.push(told(&step, applied.role));
-            if !self.dry_run {
-                carry_out(&client, applied.role, step).await.map_err(|failure| stopped(failure, &applied))?;
+            applied.changes.push(told(&step, &applied.role));
+            if !is_dry_run {
+                carry_out(client, &applied.role, step).await.map_err(|failure| stopped(failure, &applied))?;
             }
         }
-        show(&client, &Answer::Applied(&applied))?;
-        if let Some(next) = left_to_do(&client).await? {
+        show(client, &Answer::Applied(&applied))?;
+        if let Some(next) = left_to_do(client).await? {
             eprintln!("  next:   {next}");
         }
-        Ok(())
+        Ok(present)
     }
 }
 
@@ -129,9 +145,10 @@ async fn roles_of(client: &Client, user: &str) -> Result<Vec<String>, Failure> {
 }
 
 fn told(step: &Step, role: &str) -> String {
+    let role = shown(role);
     match step {
         Step::AddRole => format!("role {role} is made"),
-        Step::Grant(permission) => format!("role {role} may read and write {}", keys(permission)),
+        Step::Grant(permission) => format!("role {role} may {} {}", verb(permission), keys(permission)),
         Step::SetTerms(_, new) => format!("role {role} has the right: {}", new.join(", ")),
         Step::AddUser(user) => format!("user {} is made, without a password", shown(user)),
         Step::GrantRole(user) => format!("user {} has the role {role}", shown(user)),

@@ -6,6 +6,7 @@
 mod apply;
 mod ask;
 mod identity;
+mod learn;
 mod limit;
 mod overview;
 mod policy;
@@ -42,6 +43,9 @@ pub enum Access {
     Identity(identity::Identity),
     /// Say whether a user may do something, and why; exit code 0 allowed, 1 denied
     Explain(ask::Explain),
+    /// Note what a program uses, and propose the role that permits just that
+    #[command(subcommand)]
+    Learn(learn::Learn),
     /// Say who you are for the member
     Whoami(ask::Whoami),
     /// Set up users and roles for a known program or duty; a second time changes nothing
@@ -59,6 +63,7 @@ impl Access {
             Self::Limit(limit) => limit.run(settings).await,
             Self::Identity(identity) => identity.run(settings).await,
             Self::Explain(explain) => explain.run(settings).await,
+            Self::Learn(learn) => learn.run(settings).await,
             Self::Whoami(whoami) => whoami.run(settings).await,
             Self::Apply(apply) => apply.run(settings).await,
         }

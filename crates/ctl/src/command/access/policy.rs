@@ -1,4 +1,4 @@
-//! Ready policies: what known programs and duties need, exactly, and what of it is not there yet.
+//! Policies: what known programs and duties need, exactly, and what of a wanted role is not there yet.
 //!
 //! Pure. Invariants: a step only adds; the steps of a policy that is there already are none; a user gets the role last, so that
 //! a policy that is applied half gives nobody half of it.
@@ -6,7 +6,7 @@
 use super::super::auth::ROOT;
 use super::super::range::prefix_end;
 use super::overview::Holder;
-use super::terms::{Right, grant, is_same_range};
+use super::terms::{Right, both, grant, is_same_range};
 use bytes::Bytes;
 use clap::ValueEnum;
 use proto::authpb::Permission;
@@ -82,12 +82,18 @@ impl Policy {
         }
     }
 
-    const fn rights(self) -> &'static [Right] {
-        match self {
+    /// Its role, with kube-apiserver's prefix.
+    pub(super) fn wanted(self, prefix: &str) -> Wanted {
+        let rights: &[Right] = match self {
             Self::Kubernetes => &[Right::Compact],
             Self::Kubeadm => &[Right::Membership],
             Self::Backup => &[Right::Hash, Right::Snapshot],
             Self::Metrics | Self::Admin => &[],
+        };
+        Wanted {
+            role: self.role().to_owned(),
+            permissions: self.permissions(prefix),
+            rights: rights.iter().map(|right| right.name().to_owned()).collect(),
         }
     }
 
@@ -117,36 +123,46 @@ pub(super) struct Present {
     pub(super) users: BTreeMap<String, Vec<String>>,
 }
 
+/// A role as it is to be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) role: String,
+    pub(super) permissions: Vec<Permission>,
+    pub(super) rights: Vec<String>,
+}
+
 /// One thing that is missing.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Step {
     AddRole,
     Grant(Permission),
     /// Set the terms, for these rights that are new in them.
-    SetTerms(RoleTerms, Vec<&'static str>),
+    SetTerms(RoleTerms, Vec<String>),
     AddUser(String),
     GrantRole(String),
 }
 
-/// The steps from what is there to what the policy gives.
-pub(super) fn steps(policy: Policy, prefix: &str, users: &[String], present: &Present) -> Vec<Step> {
+/// The steps from what is there to what is wanted.
+pub(super) fn steps(wanted: &Wanted, users: &[String], present: &Present) -> Vec<Step> {
     let mut steps = Vec::new();
     if present.role.is_none() {
         steps.push(Step::AddRole);
     }
     let role = present.role.clone().unwrap_or_default();
-    for wanted in policy.permissions(prefix) {
-        // A grant replaces the one before it of the same range; ours are readwrite, so that it never becomes less.
-        if !role.permissions.contains(&wanted) {
-            steps.push(Step::Grant(wanted));
+    for permission in &wanted.permissions {
+        // A grant replaces the one before it of the same range: it must never become less.
+        let known = role.permissions.iter().find(|known| is_same_range(known, permission));
+        let perm_type =
+            known.map_or(permission.perm_type, |known| both(known.perm_type, permission.perm_type));
+        if known.is_none_or(|known| known.perm_type != perm_type) {
+            steps.push(Step::Grant(Permission { perm_type, ..permission.clone() }));
         }
     }
-    let names = policy.rights().iter().map(|right| right.name());
-    let missing: Vec<&str> =
-        names.filter(|name| !role.terms.abilities.iter().any(|known| known == name)).collect();
+    let is_missing = |name: &&String| !role.terms.abilities.contains(name);
+    let missing: Vec<String> = wanted.rights.iter().filter(is_missing).cloned().collect();
     if !missing.is_empty() {
         let mut terms = role.terms;
-        grant(&mut terms, missing.iter().copied());
+        grant(&mut terms, missing.iter().map(String::as_str));
         steps.push(Step::SetTerms(terms, missing));
     }
     for user in users {
@@ -154,20 +170,21 @@ pub(super) fn steps(policy: Policy, prefix: &str, users: &[String], present: &Pr
         if roles.is_none() {
             steps.push(Step::AddUser(user.clone()));
         }
-        if roles.is_none_or(|roles| !roles.iter().any(|role| role == policy.role())) {
+        if roles.is_none_or(|roles| !roles.contains(&wanted.role)) {
             steps.push(Step::GrantRole(user.clone()));
         }
     }
     steps
 }
 
-/// What the role has besides the policy, which stays as somebody made it.
-pub(super) fn has_more(policy: Policy, prefix: &str, present: &Present) -> bool {
-    let Some(role) = present.role.as_ref().filter(|_| policy != Policy::Admin) else { return false };
-    let wanted = policy.permissions(prefix);
-    let rights: Vec<&str> = policy.rights().iter().map(|right| right.name()).collect();
+/// What the role has besides, which stays as somebody made it.
+pub(super) fn has_more(wanted: &Wanted, present: &Present) -> bool {
+    let Some(role) = present.role.as_ref().filter(|_| wanted.role != ROOT) else { return false };
     let beyond = RoleTerms { abilities: Vec::new(), ..role.terms.clone() };
     beyond != RoleTerms::default()
-        || role.terms.abilities.iter().any(|known| !rights.contains(&known.as_str()))
-        || role.permissions.iter().any(|known| !wanted.iter().any(|wanted| is_same_range(known, wanted)))
+        || role.terms.abilities.iter().any(|known| !wanted.rights.contains(known))
+        || role
+            .permissions
+            .iter()
+            .any(|known| !wanted.permissions.iter().any(|wanted| is_same_range(known, wanted)))
 }

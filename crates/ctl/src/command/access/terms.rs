@@ -9,7 +9,7 @@ use super::super::show;
 use crate::connect::Client;
 use crate::connect::refused::shown;
 use crate::exit::Failure;
-use crate::print::{Answer, keys};
+use crate::print::{Answer, keys, verb};
 use crate::settings::Settings;
 use clap::{Args, ValueEnum};
 use proto::authpb::Permission;
@@ -139,7 +139,7 @@ pub(super) fn is_same_range(one: &Permission, other: &Permission) -> bool {
 }
 
 /// The kind that both together are.
-fn both(one: i32, other: i32) -> i32 {
+pub(super) fn both(one: i32, other: i32) -> i32 {
     if one == other { one } else { Type::Readwrite.into() }
 }
 
@@ -182,11 +182,7 @@ impl Deny {
         let (key, range_end) = self.reach.range(&self.keys)?;
         let denial = Permission { perm_type: Type::from(self.kind).into(), key, range_end };
         let (role, what) = (shown(&self.role), keys(&denial));
-        let word = match self.kind {
-            Kind::Read => "read",
-            Kind::Write => "write",
-            Kind::Readwrite => "read and write",
-        };
+        let word = verb(&denial);
         let said = [
             &format!("Role {role}: its holders may not {word} {what}")[..],
             &format!("Role {role}: nothing to change, {what} was denied already"),

@@ -69,12 +69,12 @@ const PREFIX: &str = "/registry/";
 fn each_policy_is_whole_after_one_time() {
     for policy in Policy::value_variants() {
         let users = [policy.user().unwrap_or("me").to_owned()];
-        let first = steps(*policy, PREFIX, &users, &Present::default());
+        let first = steps(&policy.wanted(PREFIX), &users, &Present::default());
         assert_eq!(first.first(), Some(&Step::AddRole));
         assert_eq!(first.last(), Some(&Step::GrantRole(users[0].clone())), "the user's role comes last");
         let present = carried_out(*policy, Present::default(), &first);
-        assert_eq!(steps(*policy, PREFIX, &users, &present), []);
-        assert!(!has_more(*policy, PREFIX, &present), "{policy:?}");
+        assert_eq!(steps(&policy.wanted(PREFIX), &users, &present), []);
+        assert!(!has_more(&policy.wanted(PREFIX), &present), "{policy:?}");
     }
 }
 
@@ -95,8 +95,8 @@ fn a_policy_takes_nothing_away() {
     let mut present = Present { role: Some(role), ..Present::default() };
     let users = ["me".to_owned()];
     present.users.insert("me".into(), vec!["else".into()]);
-    assert!(has_more(Policy::Kubernetes, PREFIX, &present));
-    let missing = steps(Policy::Kubernetes, PREFIX, &users, &present);
+    assert!(has_more(&Policy::Kubernetes.wanted(PREFIX), &present));
+    let missing = steps(&Policy::Kubernetes.wanted(PREFIX), &users, &present);
     let after = carried_out(Policy::Kubernetes, present, &missing);
     let role = after.role.unwrap();
     assert_eq!(role.terms, RoleTerms { abilities: vec!["alarm".into(), "compact".into()], ..by_hand });
@@ -110,7 +110,7 @@ fn a_policy_takes_nothing_away() {
 fn the_policies_give_exactly_this() {
     let given = |policy: Policy| {
         let present =
-            carried_out(policy, Present::default(), &steps(policy, PREFIX, &[], &Present::default()));
+            carried_out(policy, Present::default(), &steps(&policy.wanted(PREFIX), &[], &Present::default()));
         let role = present.role.unwrap();
         (role.permissions, role.terms)
     };
@@ -174,6 +174,15 @@ impl own::access_server::Access for Keeper {
         &self,
         _: Request<own::ExplainRequest>,
     ) -> Result<Response<own::ExplainResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn learn(&self, _: Request<own::LearnRequest>) -> Result<Response<own::LearnResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
+    async fn learned(
+        &self,
+        _: Request<own::LearnedRequest>,
+    ) -> Result<Response<own::LearnedResponse>, Status> {
         Err(Status::unimplemented(""))
     }
     async fn who_am_i(

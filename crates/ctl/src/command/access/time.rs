@@ -2,7 +2,7 @@
 //!
 //! Pure: who asks says what time it is. No leap seconds, no fractions: a role's end is a whole Unix second.
 
-use super::super::parse_uint;
+use crate::command::span;
 
 const DAY: u64 = 86_400;
 /// The last year that RFC 3339 can write.
@@ -30,17 +30,7 @@ impl Moment {
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || "write a time as 2027-01-31T00:00:00Z, or from now as +90d (w, d, h, m, s)".to_owned();
         if let Some(span) = text.strip_prefix('+') {
-            let unit = span.chars().last().ok_or_else(wrong)?;
-            let seconds = match unit {
-                'w' => 7 * DAY,
-                'd' => DAY,
-                'h' => 3_600,
-                'm' => 60,
-                's' => 1,
-                _ => return Err(wrong()),
-            };
-            let number = parse_uint(span.strip_suffix(unit).unwrap_or_default(), 10).map_err(|_| wrong())?;
-            return number.checked_mul(seconds).filter(|span| *span > 0).map(Self::In).ok_or_else(wrong);
+            return span::parse(span).map(Self::In).map_err(|_| wrong());
         }
         rfc3339(text).filter(|seconds| *seconds > 0).map(Self::At).ok_or_else(wrong)
     }

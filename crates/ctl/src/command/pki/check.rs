@@ -2,8 +2,9 @@
 //! their time, the names are there, and the CA has signed for the purpose.
 
 use super::files::read;
-use super::{inspect, span};
+use super::inspect;
 use crate::command::say_sheet;
+use crate::command::span;
 use crate::exit::Failure;
 use crate::print::Sheet;
 use crate::settings::Global;

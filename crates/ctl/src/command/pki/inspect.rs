@@ -1,8 +1,8 @@
 //! `pki inspect`: what certificates in files say, whoever made them.
 
 use super::files::read;
-use super::span;
 use crate::command::say_sheet;
+use crate::command::span;
 use crate::exit::Failure;
 use crate::print::Sheet;
 use crate::settings::Global;

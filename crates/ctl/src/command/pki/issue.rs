@@ -1,7 +1,8 @@
 //! `pki issue`: a key made here, and a certificate for it.
 
-use super::{Pair, failed, files, span};
+use super::{Pair, failed, files};
 use crate::command::show;
+use crate::command::span;
 use crate::connect::Client;
 use crate::exit::Failure;
 use crate::print::{Answer, Sheet};

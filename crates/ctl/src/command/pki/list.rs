@@ -1,10 +1,10 @@
 //! `pki show` and `pki list`: what the cluster's authority is and what it has issued.
 
-use super::span::left;
 use crate::command::show;
+use crate::command::span::left;
 use crate::connect::Client;
 use crate::exit::Failure;
-use crate::print::{Answer, Sheet, boxed};
+use crate::print::{Answer, Sheet, boxed, columns};
 use crate::settings::Settings;
 use certificate::About;
 use clap::Args;
@@ -67,7 +67,7 @@ impl Show {
             .iter()
             .map(|holder| json!({"id": holder.id, "name": holder.name, "recovery": holder.recovery}))
             .collect();
-        let mut text = lines(&rows);
+        let mut text = columns(&rows);
         text += "\nTheir keys are sealed to\n";
         for holder in &all.holders {
             let what =
@@ -83,21 +83,6 @@ impl Show {
 
 fn order(kind: &str) -> usize {
     ["root", "clients", "peers"].iter().position(|known| *known == kind).unwrap_or(3)
-}
-
-/// Rows as aligned columns.
-fn lines(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let mut out = String::new();
-    for row in rows {
-        let cells =
-            row.iter().enumerate().map(|(column, cell)| format!("{cell:<wide$}", wide = width(column)));
-        out += cells.collect::<Vec<_>>().join("  ").trim_end();
-        out.push('\n');
-    }
-    out
 }
 
 impl List {
@@ -139,7 +124,7 @@ impl List {
         let table = boxed(titles, rows.clone());
         head.append(&mut rows);
         let json = json!({"certificates": written, "now": all.now});
-        show(&client, &Answer::Sheet(&Sheet { text: lines(&head), json, table: Some(table) }))
+        show(&client, &Answer::Sheet(&Sheet { text: columns(&head), json, table: Some(table) }))
     }
 }
 

@@ -13,12 +13,10 @@ mod recover;
 pub(crate) mod renew;
 mod revoke;
 mod rollover;
-mod span;
 mod token;
 
 pub(crate) use files::Pair;
 pub use recover::Recover;
-pub(crate) use span::{left, now};
 
 use crate::exit::Failure;
 use crate::settings::{Global, Settings};

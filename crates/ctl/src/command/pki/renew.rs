@@ -2,8 +2,9 @@
 //! administrator's.
 
 use super::files::read;
-use super::{Pair, failed, files, span};
+use super::{Pair, failed, files};
 use crate::command::show;
+use crate::command::span;
 use crate::connect::Client;
 use crate::exit::Failure;
 use crate::print::{Answer, Sheet};

@@ -6,9 +6,10 @@
 //!
 //! With `--root` the new issuers have a certificate by the old root as well, so that clients that know only that one go on.
 
+use super::failed;
 use super::list::{about, all};
-use super::{failed, span};
 use crate::command::show;
+use crate::command::span;
 use crate::connect::Client;
 use crate::exit::Failure;
 use crate::print::{Answer, Sheet};

@@ -1,7 +1,8 @@
 //! `pki token`: the right to come for certificates, once, carried to another machine by hand.
 
-use super::{list, span};
+use super::list;
 use crate::command::show;
+use crate::command::span;
 use crate::connect::Client;
 use crate::exit::Failure;
 use crate::print::{Answer, Sheet, boxed};

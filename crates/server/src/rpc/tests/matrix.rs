@@ -160,7 +160,9 @@ fn class(path: &str) -> Class {
         "Compact" | "Defragment" | "Downgrade" | "Hash" | "HashKV" | "MoveLeader" | "Snapshot"
         | "MemberAdd" | "MemberPromote" | "MemberRemove" | "MemberUpdate" => Class::Administrator,
         "WhoAmI" => Class::Known,
-        "Explain" | "Show" | "SetRole" | "SetIdentity" | "RemoveIdentity" => Class::Administrator,
+        "Explain" | "Learn" | "Learned" | "Show" | "SetRole" | "SetIdentity" | "RemoveIdentity" => {
+            Class::Administrator
+        }
         name if path.starts_with("/etcdserverpb.Auth/") && name != "Watch" => Class::Administrator,
         other => panic!("{other} is not classified"),
     }

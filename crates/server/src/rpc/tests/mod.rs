@@ -7,6 +7,7 @@ mod fields;
 mod holes;
 mod interference;
 mod issuer;
+mod learn;
 mod lists;
 mod matrix;
 mod pki;

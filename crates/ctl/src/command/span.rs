@@ -1,4 +1,4 @@
-//! Times that certificates have left, and lives that are asked for.
+//! Lengths of time as people write them: what is left of something, and how long something is to last.
 
 use crate::connect::dial;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(left(40, 100), "ended 1m ago");
     }
 
-    /// A life is a number with a unit: what could be misread is refused.
+    /// A length is a number with a unit: what could be misread is refused.
     #[test]
     fn lives_have_a_unit() {
         assert_eq!(parse("30d"), Ok(30 * DAY));
