@@ -88,23 +88,35 @@ where
 
 async fn cuttable(task: impl Future) {
     let mut task = pin!(task);
-    let mut cut: Option<Arc<Cut>> = None;
-    poll_fn(|cx| {
-        if cut.as_ref().is_some_and(|cut| cut.is_cut(cx)) {
-            return Poll::Ready(());
+    let mut bound = Bound::default();
+    poll_fn(|cx| bound.poll(cx, |cx| task.as_mut().poll(cx)).map(drop)).await;
+}
+
+/// What a task has bound while it was polled.
+#[derive(Default)]
+pub(crate) struct Bound(Option<Arc<Cut>>);
+
+impl Bound {
+    /// Polls a task that can be cut: ready with nothing when it was.
+    pub(crate) fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<Option<T>> {
+        if self.0.as_ref().is_some_and(|cut| cut.is_cut(cx)) {
+            return Poll::Ready(None);
         }
         let before = RUNNING.replace(Running::Task);
-        let polled = task.as_mut().poll(cx);
+        let polled = poll(cx);
         if let Running::Bound(bound) = RUNNING.replace(before) {
             // Whoever cuts from now on wakes this task, which then looks again.
             if bound.is_cut(cx) {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
-            cut = Some(bound);
+            self.0 = Some(bound);
         }
-        polled.map(drop)
-    })
-    .await;
+        polled.map(Some)
+    }
 }
 
 #[cfg(test)]

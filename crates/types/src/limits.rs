@@ -79,6 +79,8 @@ pub const LIST_PAGE_BYTES: usize = 128 * 1024;
 pub const LIST_INDEX_PAGES: usize = 16;
 /// Pairs whose places a list keeps from the first look on, so that it need not look for them again.
 pub const LIST_PLACES_KEPT: usize = 2_048;
+/// Reads of single keys that a transaction makes without its answer being counted before.
+pub const TXN_READS_SMALL_MAX: usize = 16;
 /// How long a list keeps its revision from being removed by a compaction, in seconds. One that is slower goes on until a
 /// compaction passes it.
 pub const LIST_HOLD_SECONDS_MAX: u64 = 60;

@@ -11,7 +11,7 @@ use super::stranger;
 use super::threads::{Phase, Rejections};
 use super::turns::Turns;
 use super::{Limits, Security, Serves};
-use crate::cut::Tasks;
+use crate::cut::{Bound, Tasks};
 use crate::gate::Connection;
 use crate::tls::explain::{self, Explanation, Facts, Failure, explain};
 use crate::tls::sniff::{self, Opening};
@@ -23,7 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use state::auth::Evidence;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -254,15 +254,17 @@ async fn http<S>(
     let too_many_pings = stream.broken();
     let serving = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
+    let mut bound = Bound::default();
     let mut asked_to_end = false;
     let cut = cut(connection.bond(), &shared.edge);
     tokio::pin!(cut);
     loop {
         tokio::select! {
-            ended = serving.as_mut() => {
+            // HTTP/1.1 has no task for each request: an answer that is cut there ends the connection.
+            ended = poll_fn(|cx| bound.poll(cx, |cx| serving.as_mut().poll(cx))) => {
                 if too_many_pings.load(Ordering::Relaxed) {
                     shared.calmed(&connection.peer);
-                } else if let Err(error) = ended {
+                } else if let Some(Err(error)) = ended {
                     tracing::debug!("remote-addr" = %connection.peer, %error, "connection ended");
                 }
                 return;

@@ -105,6 +105,15 @@ impl Inner {
     /// Proposes a command for `principal` and waits for what comes of it.
     pub(super) async fn propose(&self, principal: &Principal, command: Command) -> Result<Done, Failure> {
         let command = self.admit(principal, command)?;
+        self.propose_admitted(principal, command).await
+    }
+
+    /// The same of a command that was let in.
+    pub(super) async fn propose_admitted(
+        &self,
+        principal: &Principal,
+        command: Recorded<Command>,
+    ) -> Result<Done, Failure> {
         self.check_size(principal, &command)?;
         self.room_for(&command).await?;
         let proposed = self.wait(|reply| self.member().propose(command, reply)).await;

@@ -4,9 +4,9 @@
 //! A transaction whose operations are all ranges is a read, as in etcd.
 
 use super::Services;
-use super::ask::Freshness;
+use super::ask::{Done, Freshness};
 use super::convert;
-use super::list::Listed;
+use super::list::{Gathers, Held, Listed, held};
 use super::range_stream::RangeStream;
 use super::requests::{Reading, ReadingTxn};
 use super::standing::Standing;
@@ -14,6 +14,7 @@ use super::status::Failure;
 use audit::Recorded;
 use node::Op;
 use proto::etcdserverpb as pb;
+use state::auth::Principal;
 use state::outcome::TxnOutcome;
 use state::{Command, Outcome};
 use tonic::{Request, Response, Status};
@@ -32,20 +33,32 @@ impl Kv {
         counts.note_if_slow(took);
         Ok(read?)
     }
+
+    /// Proposes a command whose answer may hold many pairs.
+    async fn propose(
+        &self,
+        principal: &Principal,
+        command: Command,
+    ) -> Result<(Done, Option<Held>), Failure> {
+        let command = self.0.admit(principal, command)?;
+        let held = self.0.hold(&command, &held::reads(command.request())).await?;
+        Ok((self.0.propose_admitted(principal, command).await?, held))
+    }
 }
 
 #[tonic::async_trait]
 impl pb::kv_server::Kv for Kv {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
         let caller = self.0.caller(&request);
+        let gathers = request.extensions().get::<Gathers>().copied();
         let request = request.into_inner();
         let freshness = Freshness::of_serializable(request.serializable);
-        match self.0.list(&caller, convert::range(request)?, freshness).await? {
+        match self.0.list(&caller, convert::range(request)?, freshness, gathers).await? {
             Listed::Small(found) => {
                 Ok(Response::new(convert::range_answer(self.0.header(found.revision), found)))
             }
-            Listed::Large(streamed) => {
-                let mut answer = Response::new(pb::RangeResponse::default());
+            Listed::Large(streamed, held) => {
+                let mut answer = Held::carried(held, pb::RangeResponse::default());
                 answer.extensions_mut().insert(streamed);
                 Ok(answer)
             }
@@ -82,28 +95,36 @@ impl pb::kv_server::Kv for Kv {
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
         let principal = self.0.principal(&request);
         let command = Command::DeleteRange(convert::delete_range(request.into_inner())?);
-        let done = self.0.propose(&principal, command).await?;
+        let (done, held) = self.propose(&principal, command).await?;
         let Outcome::DeleteRange(delete) = done.outcome else {
             return Err(self.0.mismatch("delete range").into());
         };
-        Ok(Response::new(convert::delete_answer(self.0.header(done.revision), delete)))
+        Ok(Held::carried(held, convert::delete_answer(self.0.header(done.revision), delete)))
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        let principal = self.0.principal(&request);
+        let standing = Standing::of(&self.0, &request);
         let parsed = convert::txn(request.into_inner(), self.0.limits().max_txn_ops)?;
-        let (revision, txn) = if parsed.txn.is_read_only_as_etcd_says() {
-            let reading = self.0.admit(&principal, ReadingTxn(parsed.txn))?;
+        let (revision, txn, held) = if parsed.txn.is_read_only_as_etcd_says() {
+            let reading = self.0.admit(standing.principal(), ReadingTxn(parsed.txn))?;
             if !parsed.serializable {
                 self.0.barrier().await?;
             }
-            self.read_txn(&reading)?
+            let mut reads = Vec::new();
+            held::of_txn(&reading.request().0, &mut reads);
+            let held = self.0.hold(&reading, &reads).await?;
+            if held.is_some() {
+                // It may have waited for long since it was admitted.
+                standing.check(reading.request())?;
+            }
+            let (revision, txn) = self.read_txn(&reading)?;
+            (revision, txn, held)
         } else {
-            let done = self.0.propose(&principal, Command::Txn(parsed.txn)).await?;
+            let (done, held) = self.propose(standing.principal(), Command::Txn(parsed.txn)).await?;
             let Outcome::Txn(txn) = done.outcome else { return Err(self.0.mismatch("txn").into()) };
-            (done.revision, txn)
+            (done.revision, txn, held)
         };
-        Ok(Response::new(convert::txn_answer(self.0.header(revision), txn)))
+        Ok(Held::carried(held, convert::txn_answer(self.0.header(revision), txn)))
     }
 
     async fn compact(

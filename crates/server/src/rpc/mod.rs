@@ -49,6 +49,7 @@ use around::Around;
 use env::{Clock, Random};
 use list::Budget;
 pub use list::ListLimits;
+pub(crate) use list::{Gathers, Held};
 use node::Member;
 use proto::etcdserverpb as pb;
 use std::sync::Arc;

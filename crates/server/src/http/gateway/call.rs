@@ -5,6 +5,7 @@
 use crate::gate::Connection;
 use crate::listen::counted;
 use crate::metrics::Metrics;
+use crate::rpc::{Gathers, Held};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use http::{HeaderMap, Method, Request, StatusCode, Version};
@@ -79,19 +80,19 @@ pub(super) fn metadata(headers: &HeaderMap) -> HeaderMap {
     metadata
 }
 
-/// Calls a method that takes one message and answers one.
+/// Calls a method that takes one message and answers one; what the answer has reserved goes along.
 pub(crate) async fn unary(
     services: Services<'_>,
     path: &str,
     message: Bytes,
     caller: Option<Arc<Connection>>,
     metadata: &HeaderMap,
-) -> Result<Bytes, Failure> {
+) -> Result<(Bytes, Option<Held>), Failure> {
     let mut answers = streaming(services, path, vec![message], caller, metadata).await?;
     let answer = answers.next().await.unwrap_or_else(|| Err(Failure::new(Code::Internal, "no answer")))?;
     // The status follows the message, and a failure there counts.
     match answers.next().await {
-        None => Ok(answer),
+        None => Ok((answer, answers.held.take())),
         Some(Err(failure)) => Err(failure),
         Some(Ok(_)) => Err(Failure::new(Code::Internal, "more than one answer")),
     }
@@ -122,6 +123,7 @@ pub(crate) async fn streaming(
     if let Some(caller) = caller {
         request.extensions_mut().insert(caller);
     }
+    request.extensions_mut().insert(Gathers);
     let response = match services {
         Services::Counted(routes, metrics) => counted(routes.clone(), metrics, request).await,
         Services::Uncounted(routes) => match routes.clone().call(request).await {
@@ -133,7 +135,8 @@ pub(crate) async fn streaming(
     if let Some(Err(failure)) = status(&head.headers) {
         return Err(failure);
     }
-    Ok(Answers { body, buffer: BytesMut::new(), ended: head.headers.contains_key("grpc-status") })
+    let held = head.extensions.get().cloned();
+    Ok(Answers { body, buffer: BytesMut::new(), ended: head.headers.contains_key("grpc-status"), held })
 }
 
 /// The status in headers or trailers, if they hold one.
@@ -150,6 +153,8 @@ pub(crate) struct Answers {
     body: Body,
     buffer: BytesMut,
     ended: bool,
+    /// What the answer has reserved, for whoever gathers it.
+    held: Option<Held>,
 }
 
 impl Answers {

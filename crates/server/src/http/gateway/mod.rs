@@ -108,10 +108,14 @@ impl Gateway {
             return Ok(succeeded(Body::new(body)));
         }
         let message = messages.into_iter().next().unwrap_or_default();
-        let answer = call::unary(services, &path, message, caller, &metadata).await?;
+        let (answer, held) = call::unary(services, &path, message, caller, &metadata).await?;
         let answer =
             DynamicMessage::decode(method.output(), answer).map_err(|error| Failure::internal(&error))?;
-        Ok(succeeded(full(encode::json(&answer).map_err(|error| Failure::internal(&error))?)))
+        let body = full(encode::json(&answer).map_err(|error| Failure::internal(&error))?);
+        Ok(succeeded(match held {
+            Some(held) => held.keep(body),
+            None => body,
+        }))
     }
 
     /// The messages in the body: one for a unary method, as many as there are for a stream.

@@ -123,7 +123,7 @@ impl Body for ListBody {
                 Stage::Read(pages, page) => {
                     this.stage = if pages.is_done() { this.ends(Ok(())) } else { Stage::Sent(pages) };
                     if !page.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(this.flight.launch(page)))));
+                        return Poll::Ready(Some(Ok(Frame::data(this.flight.launch(page.into())))));
                     }
                 }
                 Stage::Ends(with) => {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 /// The account of one list.
 pub(super) struct Flight {
     state: Mutex<State>,
-    _reserved: Reserved,
+    _reserved: Arc<Reserved>,
 }
 
 struct State {
@@ -24,18 +24,18 @@ struct State {
 
 /// Bytes on their way; dropped when they have left.
 struct Flying {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     flight: Arc<Flight>,
 }
 
 impl Flight {
-    pub(super) fn new(reserved: Reserved) -> Arc<Self> {
+    pub(super) fn new(reserved: Arc<Reserved>) -> Arc<Self> {
         let state = State { pieces: 0, moved: Instant::now(), waker: None };
         Arc::new(Self { state: Mutex::new(state), _reserved: reserved })
     }
 
     /// Hands over bytes.
-    pub(super) fn launch(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+    pub(super) fn launch(self: &Arc<Self>, bytes: Bytes) -> Bytes {
         let mut state = self.lock();
         state.pieces = state.pieces.saturating_add(1);
         state.moved = Instant::now();

@@ -10,6 +10,8 @@
 //!               └─ reserve (waits, or too many requests) ──────→ body: prefix header │ page │ page │ … │ more count │ status
 //! ```
 //!
+//! Answers that cannot be sent in pages, and may be as large, reserve all that they take (`held`).
+//!
 //! Invariants: whatever a list holds in memory it has reserved; one step at a time runs on a thread ([`turns`]); a list keeps
 //! its revision for [`LIST_HOLD_SECONDS_MAX`](types::limits::LIST_HOLD_SECONDS_MAX) and a client that takes nothing keeps
 //! its list for [`LIST_STALLED_SECONDS_MAX`](types::limits::LIST_STALLED_SECONDS_MAX) at most.
@@ -17,12 +19,14 @@
 mod body;
 mod budget;
 mod flight;
+pub(super) mod held;
 mod pages;
 mod turns;
 mod watch;
 
 pub(super) use budget::Budget;
 pub use budget::ListLimits;
+pub(crate) use held::{Gathers, Held};
 
 use super::ask::Freshness;
 use super::requests::Reading;
@@ -50,14 +54,14 @@ use watch::Watched;
 /// A range, read or under way.
 pub(super) enum Listed {
     Small(RangeOutcome),
-    Large(Streamed),
+    Large(Streamed, Option<Held>),
 }
 
 /// A large range, counted.
 enum Begun {
     /// It has turned out to be small.
     Small(RangeOutcome),
-    Large(Box<Parts>),
+    Large(Box<Parts>, Option<Held>),
 }
 
 /// What a body is made of, beside its permission.
@@ -81,10 +85,10 @@ impl Streamed {
 
     /// The answer with the body that it is to have.
     pub(super) fn put_into(mut response: Response<Body>) -> Response<Body> {
-        let streamed = response.extensions_mut().remove::<Self>();
-        if let Some(body) =
-            streamed.and_then(|Self(body)| body.lock().unwrap_or_else(PoisonError::into_inner).take())
-        {
+        let Some(Self(streamed)) = response.extensions_mut().remove::<Self>() else {
+            return Held::put_into(response);
+        };
+        if let Some(body) = streamed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             *response.body_mut() = body;
         }
         response
@@ -92,17 +96,18 @@ impl Streamed {
 }
 
 impl Services {
-    /// Reads a range for a caller, after a barrier where that is asked for.
+    /// Reads a range for a caller, after a barrier where that is asked for; one whose answer is gathered whole reserves all of it.
     pub(super) async fn list(
         &self,
         caller: &Caller,
         query: RangeQuery,
         freshness: Freshness,
+        gathers: Option<Gathers>,
     ) -> Result<Listed, Failure> {
         let began = self.now();
-        let listed = self.list_untimed(caller, query, freshness).await;
+        let listed = self.list_untimed(caller, query, freshness, gathers).await;
         // What is under way notes itself when it ends.
-        if !matches!(listed, Ok(Listed::Large(_))) {
+        if !matches!(listed, Ok(Listed::Large(..))) {
             let (took, counts) = (self.now().since(began), self.member().counts());
             counts.requests.note(Op::Range, listed.as_ref(), took);
             counts.note_if_slow(took);
@@ -115,6 +120,7 @@ impl Services {
         caller: &Caller,
         query: RangeQuery,
         freshness: Freshness,
+        gathers: Option<Gathers>,
     ) -> Result<Listed, Failure> {
         let reading = self.admit(caller.principal(), Reading(query))?;
         if freshness == Freshness::Linearizable {
@@ -136,13 +142,14 @@ impl Services {
                     return Err(error.into());
                 }
             };
-            match self.large(list, took).await? {
+            match self.large(list, took, gathers).await? {
                 Some(Begun::Small(found)) => return Ok(Listed::Small(found)),
-                Some(Begun::Large(parts)) => {
+                Some(Begun::Large(parts, held)) => {
                     let standing = Standing::new(self, caller.clone());
                     // It may have waited for long since it was admitted.
                     standing.check(reading.request())?;
-                    return Ok(Listed::Large(Streamed::new(ListBody::new(*parts, standing, reading))));
+                    let body = ListBody::new(*parts, standing, reading);
+                    return Ok(Listed::Large(Streamed::new(body), held));
                 }
                 // It had to wait for so long that its revision is gone.
                 None if query.revision > Revision::ZERO => return Err(Failure::Compacted),
@@ -152,7 +159,12 @@ impl Services {
     }
 
     /// Counts a list and sends it on its way; `None` if its revision is gone before it could begin.
-    async fn large(&self, list: Box<List>, took: Duration) -> Result<Option<Begun>, Failure> {
+    async fn large(
+        &self,
+        list: Box<List>,
+        took: Duration,
+        gathers: Option<Gathers>,
+    ) -> Result<Option<Begun>, Failure> {
         let limits = self.limits().lists;
         let mut timed = Timed::new(self.clone(), took);
         let (hold, stalled) = (limits.hold_seconds, limits.stalled_seconds);
@@ -162,7 +174,13 @@ impl Services {
         if list.totals().bytes <= LIST_SMALL_BYTES as u64 {
             return timed.gather(list).await.map(|found| Some(Begun::Small(found)));
         }
-        let reserved = self.lists.reserve(bytes_held(&list)).await?;
+        let (reserved, held) = match gathers {
+            None => (Arc::new(self.lists.reserve(bytes_held(&list)).await?), None),
+            Some(Gathers) => {
+                let held = self.hold_gathered(list.totals()).await?;
+                (held.reserved(), Some(held))
+            }
+        };
         let header = self.header(list.revision());
         let mut pages = if list.is_by_key() {
             Pages::listed(header, list, SEND_BYTES_MAX)?
@@ -186,7 +204,7 @@ impl Services {
         };
         let (flight, cut) = (Flight::new(reserved), Arc::new(Cut::default()));
         watched.sends(flight.clone(), cut.clone());
-        Ok(Some(Begun::Large(Box::new(Parts { first, pages, flight, timed, cut, watched }))))
+        Ok(Some(Begun::Large(Box::new(Parts { first, pages, flight, timed, cut, watched }), held)))
     }
 }
 

@@ -22,7 +22,7 @@ thread_local! {
 
 /// A list that is watched over until this is dropped, which lets go of its revision.
 pub(super) struct Watched {
-    hold: Hold,
+    hold: Option<Hold>,
     lapses: Instant,
     stalled: Duration,
     sending: OnceLock<(Arc<Flight>, Arc<Cut>)>,
@@ -37,18 +37,32 @@ impl Watched {
         stalled: Duration,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        let lapses = Instant::now() + hold_time;
-        let watched = Arc::new(Self { hold, lapses, stalled, sending: OnceLock::new(), metrics });
+        let (hold, lapses) = (Some(hold), Instant::now() + hold_time);
+        Arc::new(Self { hold, lapses, stalled, sending: OnceLock::new(), metrics }).watched()
+    }
+
+    /// Watches over an answer that is made and being sent: it has to move.
+    pub(super) fn begin_sent(
+        flight: Arc<Flight>,
+        cut: Arc<Cut>,
+        stalled: Duration,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let sending = OnceLock::from((flight, cut));
+        Arc::new(Self { hold: None, lapses: Instant::now(), stalled, sending, metrics }).watched()
+    }
+
+    fn watched(self: Arc<Self>) -> Arc<Self> {
         // One that lapses at once need not be looked at for that.
-        watched.look(Instant::now());
+        self.look(Instant::now());
         HERE.with_borrow_mut(|here| {
             // A look whose runtime has ended is closed; the thread may have another one.
             let looks = here.take().filter(|looks| !looks.is_closed()).unwrap_or_else(look_on);
             // Closed in this very moment: the runtime ends, and the list with it.
-            let _ = looks.send(Arc::downgrade(&watched));
+            let _ = looks.send(Arc::downgrade(&self));
             *here = Some(looks);
         });
-        watched
+        self
     }
 
     /// It is being sent: from now on it has to move.
@@ -56,10 +70,16 @@ impl Watched {
         let _ = self.sending.set((flight, cut));
     }
 
+    fn let_go(&self) {
+        if let Some(hold) = &self.hold {
+            hold.let_go();
+        }
+    }
+
     /// Does what is due; whether there may be more to do.
     fn look(&self, now: Instant) -> bool {
         if self.lapses <= now {
-            self.hold.let_go();
+            self.let_go();
         }
         let Some((flight, cut)) = self.sending.get() else { return true };
         if now.saturating_duration_since(flight.moved()) < self.stalled {
@@ -78,7 +98,7 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.hold.let_go();
+        self.let_go();
     }
 }
 

@@ -22,7 +22,7 @@ use types::limits::LIST_PAGE_BYTES;
 const VALUE_BYTES: usize = 2_000;
 
 /// A member with this many pairs, by these bounds.
-async fn member(pairs: usize, lists: ListLimits) -> Rig {
+pub(super) async fn member(pairs: usize, lists: ListLimits) -> Rig {
     let rig = Rig::with(Base::Open, Limits { lists, ..Limits::default() });
     fill(&rig.anonymous(), pairs).await;
     rig
@@ -39,16 +39,21 @@ async fn fill(caller: &Caller, pairs: usize) {
     }
 }
 
-fn key(i: usize) -> Bytes {
+pub(super) fn key(i: usize) -> Bytes {
     format!("k{i:05}").into()
 }
 
-fn all() -> pb::RangeRequest {
+pub(super) fn all() -> pb::RangeRequest {
     pb::RangeRequest { key: "k".into(), range_end: "l".into(), ..Default::default() }
 }
 
 fn call<B: From<Bytes>>(request: &pb::RangeRequest) -> Request<B> {
-    Request::post("http://localhost/etcdserverpb.KV/Range")
+    call_of("Range", request)
+}
+
+/// A call of a method of KV.
+pub(super) fn call_of<B: From<Bytes>>(method: &str, request: &impl Message) -> Request<B> {
+    Request::post(format!("http://localhost/etcdserverpb.KV/{method}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(B::from(framed(request)))
@@ -56,12 +61,16 @@ fn call<B: From<Bytes>>(request: &pb::RangeRequest) -> Request<B> {
 }
 
 async fn ask(caller: &Caller, request: &pb::RangeRequest) -> Response<Body> {
-    let request = call::<Full<Bytes>>(request).map(Body::new);
+    ask_of(caller, "Range", request).await
+}
+
+pub(super) async fn ask_of(caller: &Caller, method: &str, request: &impl Message) -> Response<Body> {
+    let request = call_of::<Full<Bytes>>(method, request).map(Body::new);
     caller.clone().call(request).await.unwrap()
 }
 
 /// The frames of a body, one after the other, and the trailers.
-async fn taken<B>(body: &mut B) -> (Vec<Bytes>, HeaderMap)
+pub(super) async fn taken<B>(body: &mut B) -> (Vec<Bytes>, HeaderMap)
 where
     B: http_body::Body<Data = Bytes> + Unpin,
     B::Error: std::fmt::Debug,
@@ -76,12 +85,12 @@ where
     (frames, trailers)
 }
 
-fn status(headers: &HeaderMap) -> (i32, String) {
+pub(super) fn status(headers: &HeaderMap) -> (i32, String) {
     let status = tonic::Status::from_header_map(headers).expect("there is a status");
     (status.code().into(), status.message().to_owned())
 }
 
-fn joined(frames: &[Bytes]) -> Bytes {
+pub(super) fn joined(frames: &[Bytes]) -> Bytes {
     let mut all = BytesMut::new();
     frames.iter().for_each(|frame| all.extend_from_slice(frame));
     all.freeze()

@@ -4,6 +4,7 @@ mod access;
 mod accounts;
 mod bad_input;
 mod fields;
+mod held;
 mod holes;
 mod interference;
 mod issuer;
