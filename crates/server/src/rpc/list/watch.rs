@@ -38,7 +38,7 @@ impl Watched {
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let (hold, lapses) = (Some(hold), Instant::now() + hold_time);
-        Arc::new(Self { hold, lapses, stalled, sending: OnceLock::new(), metrics }).watched()
+        Arc::new(Self { hold, lapses, stalled, sending: OnceLock::new(), metrics }).enlisted()
     }
 
     /// Watches over an answer that is made and being sent: it has to move.
@@ -49,10 +49,10 @@ impl Watched {
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let sending = OnceLock::from((flight, cut));
-        Arc::new(Self { hold: None, lapses: Instant::now(), stalled, sending, metrics }).watched()
+        Arc::new(Self { hold: None, lapses: Instant::now(), stalled, sending, metrics }).enlisted()
     }
 
-    fn watched(self: Arc<Self>) -> Arc<Self> {
+    fn enlisted(self: Arc<Self>) -> Arc<Self> {
         // One that lapses at once need not be looked at for that.
         self.look(Instant::now());
         HERE.with_borrow_mut(|here| {
