@@ -180,6 +180,8 @@ def not_good(checks, cluster, used):
         foreign = another.token("--role", "client", "--name", "app")
     code, text, seconds = cluster.enroll(foreign, "foreign")
     told(checks, "token of another cluster", code, text, seconds, "(?i)root|pin", r"next:")
+    left = [name for name in ("again", "late", "foreign") if os.path.lexists(os.path.join(cluster.directory, name))]
+    checks.all("the three that were refused", "leave no directory and no root behind", f"there is {left}" if left else None)
     good = signing_request(cluster.directory, forged=False)
     for name, role, request, wanted in (
         ("request of a role that the token does not give", "administrator", good, "(?i:token)"),

@@ -16,7 +16,7 @@ mod rollover;
 mod span;
 mod token;
 
-pub(crate) use files::Pair;
+pub(crate) use files::{Claimed, Pair};
 pub use recover::Recover;
 pub(crate) use span::{left, now};
 
