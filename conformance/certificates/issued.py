@@ -58,7 +58,15 @@ class Cluster(Up):
     def enroll(self, token, name, env=None):
         """(code, text, seconds) of coming with a token; the files are in a directory of this name."""
         words = ["enroll", "--dir", os.path.join(self.directory, name)]
-        return run([self.binary, "--endpoints", self.endpoint, *words], self.home, {"STRONGROOM_TOKEN": token, **(env or {})}, within=10)
+        # Who comes with a token speaks TLS in any case, so that the address alone is enough.
+        return run([self.binary, "--endpoints", f"127.0.0.1:{self.client_port}", *words], self.home, {"STRONGROOM_TOKEN": token, **(env or {})}, within=10)
+
+    def came(self, name, *words):
+        """Where the files lie that a token of this name brought."""
+        code, text, _ = self.enroll(self.token("--name", name, *words), name)
+        if code != 0:
+            raise AssertionError(text)
+        return os.path.join(self.directory, name)
 
     def issue(self, name, *words):
         """(certificate, key, root) of a client of this name, in a directory of its own."""

@@ -11,17 +11,12 @@ import time
 
 from brought import taken
 from checks import run, unlike
-from member import ROOT, TARGET, Member, tool
+from member import TARGET, Member, tool
 from traffic import Traffic
 from up import Up, clean_environment
 
 TOOLS = os.path.join(TARGET, "pki-tools")
 URL = "https://localhost:8443"
-
-
-def build():
-    """Builds what is missing."""
-    subprocess.run([os.path.join(ROOT, "conformance", "certificates", "setup.sh")], check=True)
 
 
 class StepCa:
