@@ -124,7 +124,10 @@ type ended struct {
 func hold(client *clientv3.Client, prefix string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
 	defer cancel()
-	lease, err := client.Grant(ctx, 60)
+	// Whom no connection lets in the library would keep waiting for as long as it may.
+	brief, done := context.WithTimeout(ctx, patience/4)
+	defer done()
+	lease, err := client.Grant(brief, 60)
 	if err != nil {
 		fail(err)
 	}
