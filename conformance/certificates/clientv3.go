@@ -22,6 +22,7 @@ import (
 
 const (
 	patience  = 10 * time.Second
+	longest   = 5 * time.Minute
 	events    = 50
 	keepAlive = 50 * time.Millisecond
 )
@@ -122,7 +123,7 @@ type ended struct {
 }
 
 func hold(client *clientv3.Client, prefix string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 6*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), longest)
 	defer cancel()
 	// Whom no connection lets in the library would keep waiting for as long as it may.
 	brief, done := context.WithTimeout(ctx, patience/4)

@@ -13,7 +13,7 @@ from issued import Cluster
 from member import TARGET, Member, tool
 
 CLIENTV3 = os.path.join(TARGET, "pki-tools", "clientv3")
-NEED_CLIENTV3 = ("clients", "doors")
+NEED_CLIENTV3 = ("clients", "doors", "half")
 WATCH_SECONDS_MAX = 5
 EVENTS = 20
 
