@@ -6,6 +6,7 @@ any directory. A file written over in place, one after another, and a link that 
 
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -74,10 +75,9 @@ class Kubeadm(Member):
             f"--peer-trusted-ca-file={ca}", "--snapshot-count=10000", f"--trusted-ca-file={ca}", "--watch-progress-notify-interval=5s"]
 
 
-def shown(port, ca, pair):
+def shown(port, ca, pair, tls=context):
     """The certificate that the server shows now, as DER."""
-    import socket
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as raw, context(ca, *pair).wrap_socket(raw, server_hostname="localhost") as s:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as raw, tls(ca, *pair).wrap_socket(raw, server_hostname="localhost") as s:
         return s.getpeercert(binary_form=True)
 
 

@@ -1,7 +1,7 @@
 """Time that goes by: members whose wall clock is set on, by libfaketime (Debian's faketime), while they run and between their lives.
 
-What this is: a member's own leaves past half their life, a cold start long after all of them ended, and the warnings before the end
-of a certificate that somebody brought. The monotonic clock stays as it is: timers go on as they would.
+What this is: a member's own leaves past half their life, while it runs and between its lives; a cold start long after all of them ended;
+the warnings before the end of a certificate that somebody brought. The monotonic clock stays as it is: timers go on as they would.
 """
 
 import glob
@@ -11,12 +11,19 @@ import ssl
 import subprocess
 import time
 
-from brought import authority, leaf
+from brought import authority, der, leaf, shown
 from checks import run, unlike
 from issued import Cluster
 from member import Member
+from revoked import Hold
+from traffic import Traffic, context
 
 DAY = 86400
+# What is due is looked for once a minute, by a timer that no faked clock moves.
+TIMER_SECONDS = 60
+CHANGE_SECONDS_MAX = 2
+# OpenSSL's X509_V_FLAG_NO_CHECK_TIME: this process lives at another time than the member.
+NO_CHECK_TIME = 0x200000
 
 
 def faked(shift_file):
@@ -40,7 +47,7 @@ def end_of(path):
     return ssl.cert_time_to_seconds(said.strip().split("=")[1])
 
 
-def own(checks, binary, directory):
+def lives(checks, binary, directory):
     """Leaves of seven days: renewed by half of it while the member runs, and by a start after a week or two months off."""
     file = os.path.join(directory, "shift")
     shift(file, 0)
@@ -60,6 +67,61 @@ def own(checks, binary, directory):
                        None if now + 6 * DAY < end < now + 8 * DAY else f"it ends {(end - now) / DAY:.1f} days on", None if code == 0 else text[-400:])
             first = end
             cluster.stop()
+
+
+def timeless(ca, certificate, key):
+    """A client that judges everything of a server's certificate but its time."""
+    made = context(ca, certificate, key)
+    made.verify_flags |= NO_CHECK_TIME
+    return made
+
+
+def running(checks, binary, directory):
+    """A member that goes on: past half of its leaves' life it shows others, by its timer alone, and nobody notices."""
+    file = os.path.join(directory, "shift")
+    shift(file, 0)
+    with Cluster(binary, directory, start=False) as cluster:
+        cluster.env.update(faked(file))
+        cluster.start()
+        cluster.add_user("app")
+        files = cluster.issue("app")
+        held = Hold(cluster.client_port, files)
+        traffic = Traffic(cluster.client_port, ("app", files[2], files[0], files[1]), tls=timeless)
+        renews(checks, cluster, file, files, "past half of their life", 4, TIMER_SECONDS + CHANGE_SECONDS_MAX)
+        # The first ones are over by then, those of the fourth day have passed their half; whatever changes the register has it looked at.
+        renews(checks, cluster, file, files, "a day after the first ones ended, at a change of the register", 8, CHANGE_SECONDS_MAX, "pki", "token", "--name", "app")
+        checks.all("renewals while it runs", "no request is lost, over connections of the first day and new ones", traffic.stop())
+        ended = held.process.poll() is not None
+        held.process.kill()
+        checks.all("renewals while it runs", "a watch and keep-alives of the first day go on", held.process.communicate()[0] if ended else None)
+        checks.all("renewals while it runs", "it is the same process", None if cluster.log().count("ready to serve client requests") == 1 else "it started anew")
+
+
+def renews(checks, cluster, file, files, what, days, within, *command):
+    """Sets the clock on and waits until the member shows another certificate than before; looks at its files and register."""
+    pair, port = files[:2], cluster.client_port
+    before, keys = shown(port, files[2], pair, timeless), [open(own(cluster, side, "key")).read() for side in ("server", "peer")]
+    shift(file, days)
+    began = time.monotonic()
+    if command:
+        cluster.does(*command, env=faked(file))
+    while (now_shown := shown(port, files[2], pair, timeless)) == before and time.monotonic() - began < within:
+        time.sleep(0.1)
+    seconds = time.monotonic() - began
+    now, problems = time.time() + days * DAY, []
+    for side, key in zip(("server", "peer"), keys):
+        end = end_of(own(cluster, side, "crt"))
+        problems.append(None if now + 6 * DAY < end < now + 8 * DAY else f"the {side}'s ends {(end - now) / DAY:.1f} days on")
+        problems.append(f"the {side}'s key is the old one" if open(own(cluster, side, "key")).read() == key else None)
+    checks.all(what, f"another certificate is shown within {within} s", None if now_shown != before else "the same one", seconds=seconds)
+    shows = der(own(cluster, "server", "crt"))
+    checks.all(what, "the files of server and peer are new, of seven days, and what is shown", *problems, None if now_shown == shows else "another one than in the file")
+    serial = run(["openssl", "x509", "-noout", "-serial", "-in", own(cluster, "server", "crt")], cluster.home)[1].strip().split("=")[1].lower()
+    checks.all(what, "the register has it", unlike(cluster.does("pki", "list", env=faked(file)), serial.lstrip("0")))
+
+
+def own(cluster, side, ending):
+    return os.path.join(cluster.pki_dir, f"{side}.{ending}")
 
 
 def warnings(checks, binary, directory):

@@ -58,7 +58,15 @@ class Cluster(Up):
     def enroll(self, token, name, env=None):
         """(code, text, seconds) of coming with a token; the files are in a directory of this name."""
         words = ["enroll", "--dir", os.path.join(self.directory, name)]
-        return run([self.binary, "--endpoints", self.endpoint, *words], self.home, {"STRONGROOM_TOKEN": token, **(env or {})}, within=10)
+        # Who comes with a token speaks TLS in any case, so that the address alone is enough.
+        return run([self.binary, "--endpoints", f"127.0.0.1:{self.client_port}", *words], self.home, {"STRONGROOM_TOKEN": token, **(env or {})}, within=10)
+
+    def came(self, name, *words):
+        """Where the files lie that a token of this name brought."""
+        code, text, _ = self.enroll(self.token("--name", name, *words), name)
+        if code != 0:
+            raise AssertionError(text)
+        return os.path.join(self.directory, name)
 
     def issue(self, name, *words):
         """(certificate, key, root) of a client of this name, in a directory of its own."""
@@ -180,6 +188,8 @@ def not_good(checks, cluster, used):
         foreign = another.token("--role", "client", "--name", "app")
     code, text, seconds = cluster.enroll(foreign, "foreign")
     told(checks, "token of another cluster", code, text, seconds, "(?i)root|pin", r"next:")
+    left = [name for name in ("again", "late", "foreign") if os.path.lexists(os.path.join(cluster.directory, name))]
+    checks.all("the three that were refused", "leave no directory and no root behind", f"there is {left}" if left else None)
     good = signing_request(cluster.directory, forged=False)
     for name, role, request, wanted in (
         ("request of a role that the token does not give", "administrator", good, "(?i:token)"),

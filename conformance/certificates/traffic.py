@@ -35,8 +35,8 @@ def ask(connection, path, **body):
 class Traffic:
     """Puts and gets until `stop`, by (name, CA, certificate, key); each identity both ways."""
 
-    def __init__(self, port, *identities, prefix="app/"):
-        self.port, self.prefix = port, prefix
+    def __init__(self, port, *identities, prefix="app/", tls=context):
+        self.port, self.prefix, self.tls = port, prefix, tls
         self.ends, self.lost, self.counts = threading.Event(), [], {}
         self.threads = []
         for name, *files in identities:
@@ -52,8 +52,7 @@ class Traffic:
         while not self.ends.is_set():
             try:
                 if connection is None:
-                    tls = context(*files)
-                    connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=SECONDS_MAX, context=tls)
+                    connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=SECONDS_MAX, context=self.tls(*files))
                 self.one(connection, name)
             except Exception as error:  # noqa: BLE001 - whatever it is, a request had no answer
                 self.lost.append(f"{name}: {type(error).__name__}: {error}")

@@ -15,6 +15,7 @@ use crate::secret::Secret;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -87,9 +88,11 @@ pub struct Global {
 }
 
 /// Whether a server has to prove who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verification {
     Required,
+    /// By these roots, PEM, which lie in no file yet.
+    ByRoots(Arc<str>),
     DangerouslySkipped,
     /// Not yet: nothing secret is said, and what is heard is held against a pin.
     ByPin,

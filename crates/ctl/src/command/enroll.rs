@@ -3,7 +3,7 @@
 //! Nothing is trusted before the member has shown a root whose public key is the token's pin; nothing that is secret is sent
 //! before the member has proven itself by that root. Keys are made here and stay here.
 
-use super::pki::{Pair, failed};
+use super::pki::{Claimed, Pair, failed};
 use super::span::left;
 use crate::connect::Client;
 use crate::credentials::Credentials;
@@ -43,12 +43,14 @@ impl Enroll {
         for (_, pair) in &pairs {
             pair.refuse_if_there()?;
         }
-        files::directory(&self.dir).map_err(|error| failed(&error))?;
-        let root = self.dir.join("root.crt");
+        if self.write_profile && client_of(&pairs).is_none() {
+            return Err(Failure::error("a member's certificates are no client's")
+                .hinting("leave out --write-profile"));
+        }
+        // Before the token is shown: where nothing can be written it must not be used up.
+        let place = Claimed::directory(&self.dir)?;
         let pinned = pinned_roots(settings, &token.pin).await?;
-        write(&root, &pinned)?;
-        let trusting = alone(settings, Some(root.clone()), Verification::Required);
-        let client = Client::connect(&trusting).await?;
+        let client = Client::connect(&alone(settings, Verification::ByRoots(pinned.into()))).await?;
         let mut keys = Vec::new();
         let mut requests = Vec::new();
         for (role, _) in &pairs {
@@ -60,6 +62,7 @@ impl Enroll {
         let secret = bytes::Bytes::copy_from_slice(&*token.secret);
         let request = client.request(own::EnrollRequest { id: token.id.clone(), secret, requests });
         let answer = client.call(client.pki().enroll(request)).await?;
+        place.keep();
         let mut text = String::new();
         let mut written: Vec<Value> = Vec::new();
         let now = super::span::now();
@@ -76,6 +79,7 @@ impl Enroll {
                 "serial": issued.serial, "not_after": issued.not_after,
             }));
         }
+        let root = self.dir.join("root.crt");
         write(&root, &answer.roots)?;
         text += &format!("{}  what to trust\n", root.display());
         if !answer.peer_roots.is_empty() {
@@ -83,8 +87,8 @@ impl Enroll {
             write(&peers, &answer.peer_roots)?;
             text += &format!("{}  what members trust\n", peers.display());
         }
-        if self.write_profile {
-            text += &write_profile(settings, &root, &pairs)?;
+        if let Some(pair) = client_of(&pairs).filter(|_| self.write_profile) {
+            text += &write_profile(settings, &root, pair)?;
         }
         let json = json!({"certificates": written, "root": root.display().to_string()});
         super::show(&client, &Answer::Sheet(&Sheet { text, json, table: None }))
@@ -103,15 +107,15 @@ impl Enroll {
 }
 
 /// The settings without our own certificate and user: whoever enrols has none.
-fn alone(settings: &Settings, ca: Option<PathBuf>, verification: Verification) -> Arc<Settings> {
+fn alone(settings: &Settings, verification: Verification) -> Arc<Settings> {
     let credentials = Credentials::default();
-    Arc::new(Settings { ca, pair: None, verification, credentials, ..settings.clone() })
+    Arc::new(Settings { ca: None, pair: None, verification, credentials, ..settings.clone() })
 }
 
 /// Those of the member's roots whose public key is the pin, PEM; a member that shows none is not the one.
 async fn pinned_roots(settings: &Arc<Settings>, pin: &Pin) -> Result<String, Failure> {
     // The member is anybody so far: it is asked for what is public, and what it says is held against the pin.
-    let client = Client::connect(&alone(settings, None, Verification::ByPin)).await?;
+    let client = Client::connect(&alone(settings, Verification::ByPin)).await?;
     let answer = client.call(client.pki().roots(client.request(own::RootsRequest {}))).await?;
     let ders = pem::read_certificates(&answer.roots).map_err(Failure::error)?;
     let pinned = ders.iter().filter(|der| {
@@ -129,13 +133,13 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
     files::write(path, text, CERTIFICATE_MODE).map_err(|error| failed(&error))
 }
 
-fn write_profile(settings: &Settings, root: &Path, pairs: &[(Role, Pair)]) -> Result<String, Failure> {
-    let is_ours = |role: &Role| matches!(role, Role::Client | Role::Administrator);
-    let Some((_, pair)) = pairs.iter().find(|(role, _)| is_ours(role)) else {
-        return Err(
-            Failure::error("a member's certificates are no client's").hinting("leave out --write-profile")
-        );
-    };
+/// The pair that a client shows, if one of them is.
+fn client_of(pairs: &[(Role, Pair)]) -> Option<&Pair> {
+    let is_clients = |role: &Role| matches!(role, Role::Client | Role::Administrator);
+    pairs.iter().find(|(role, _)| is_clients(role)).map(|(_, pair)| pair)
+}
+
+fn write_profile(settings: &Settings, root: &Path, pair: &Pair) -> Result<String, Failure> {
     let place = Profile::default_path()
         .ok_or_else(|| Failure::error("there is no home directory for the profile"))?;
     let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -7,7 +7,7 @@ use super::endpoint::{Address, Endpoint, Scheme};
 use super::explain::{Stage, Trouble};
 use super::stream::{Observed, Opening, Record, Transport, opening};
 use super::tls::{Showed, Trust, load, sort};
-use crate::settings::Settings;
+use crate::settings::{Settings, Verification};
 use env::Clock;
 use env::real::SystemClock;
 use rustls::pki_types::ServerName;
@@ -44,7 +44,8 @@ pub(super) struct Dialer {
 impl Dialer {
     /// Decides between TLS and clear text, and reads the files.
     pub(super) fn new(endpoint: Endpoint, settings: &Settings) -> Result<Self, Trouble> {
-        let certain = settings.ca.is_some() || settings.pair.is_some();
+        let enrols = matches!(settings.verification, Verification::ByPin | Verification::ByRoots(_));
+        let certain = settings.ca.is_some() || settings.pair.is_some() || enrols;
         let secure = match endpoint.scheme {
             Scheme::Tls => true,
             Scheme::Clear => false,

@@ -160,7 +160,7 @@ fn shown(path: &Path) -> String {
 
 impl Scene {
     fn ca(&self) -> String {
-        self.ca.as_deref().map_or_else(|| "no CA file".into(), shown)
+        self.ca.as_deref().map_or_else(|| "what this client trusts".into(), shown)
     }
 
     fn cert(&self) -> String {

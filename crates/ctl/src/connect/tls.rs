@@ -71,17 +71,27 @@ pub(super) fn load(settings: &Settings) -> Result<Trust, Trouble> {
 }
 
 fn verifier(settings: &Settings, seen: Arc<Seen>) -> Result<Arc<dyn ServerCertVerifier>, Trouble> {
-    if settings.verification != Verification::Required {
-        return Ok(Arc::new(Blind { provider: provider(), seen }));
-    }
-    let path = settings.ca.as_ref().ok_or(Trouble::NoCa)?;
+    let (anchors, malformed) = match &settings.verification {
+        Verification::DangerouslySkipped | Verification::ByPin => {
+            return Ok(Arc::new(Blind { provider: provider(), seen }));
+        }
+        Verification::Required => {
+            let path = settings.ca.as_ref().ok_or(Trouble::NoCa)?;
+            (certificates(Material::Ca, path)?, Trouble::FileMalformed(Material::Ca, path.clone()))
+        }
+        Verification::ByRoots(text) => {
+            let malformed = Trouble::Other("the root that the member showed cannot be used".to_owned());
+            let read = CertificateDer::pem_slice_iter(text.as_bytes()).collect::<Result<_, _>>();
+            (read.map_err(|_| malformed.clone())?, malformed)
+        }
+    };
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(Material::Ca, path)? {
-        roots.add(certificate).map_err(|_| Trouble::FileMalformed(Material::Ca, path.clone()))?;
+    for certificate in anchors {
+        roots.add(certificate).map_err(|_| malformed.clone())?;
     }
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
-        .map_err(|_| Trouble::FileMalformed(Material::Ca, path.clone()))?;
+        .map_err(|_| malformed)?;
     Ok(Arc::new(Remembering { inner, seen }))
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod anew;
+mod enroll;
 mod memory;
 mod naming;
 mod options;

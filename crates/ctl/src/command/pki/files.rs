@@ -37,6 +37,39 @@ impl Pair {
     }
 }
 
+/// A directory for what is yet to come: until that is there, what had to be made of it is unmade again, as far as nobody has put
+/// anything into it.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// Itself and those above it that were not there, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+impl Claimed {
+    /// Makes it, for its owner alone, if it is not there.
+    pub(crate) fn directory(path: &Path) -> Result<Self, Failure> {
+        let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
+        let claimed = Self { made: missing.map(Path::to_owned).collect() };
+        files::directory(path).map_err(|error| failed(&error))?;
+        Ok(claimed)
+    }
+
+    /// It stays: what it was made for has come.
+    pub(crate) fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        for dir in &self.made {
+            if std::fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+    }
+}
+
 /// Writes what is for everybody's eyes.
 pub(crate) fn write_public(path: &Path, text: &str) -> Result<(), Failure> {
     files::write(path, text, CERTIFICATE_MODE).map_err(|error| failed(&error))

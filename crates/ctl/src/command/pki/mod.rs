@@ -15,7 +15,7 @@ mod revoke;
 mod rollover;
 mod token;
 
-pub(crate) use files::Pair;
+pub(crate) use files::{Claimed, Pair};
 pub use recover::Recover;
 
 use crate::exit::Failure;
