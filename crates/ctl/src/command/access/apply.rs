@@ -52,7 +52,8 @@ impl Apply {
         let mut users: Vec<String> = Vec::new();
         for user in &self.holders {
             if user.is_empty() {
-                return Err(Failure::arguments("empty user name is not allowed"));
+                return Err(Failure::arguments("empty user name is not allowed")
+                    .hinting("leave --for out for the usual user, or name the one of the certificate"));
             }
             if !users.contains(user) {
                 users.push(user.clone());
@@ -69,7 +70,8 @@ impl Apply {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
         let (users, prefix) = (self.users()?, registry(&self.prefix));
         if self.policy != Policy::Kubernetes && prefix != "/registry/" {
-            return Err(Failure::arguments("--prefix is for the policy kubernetes"));
+            return Err(Failure::arguments("--prefix is for the policy kubernetes")
+                .hinting("leave it out: the other policies give no keys"));
         }
         let client = Client::connect(settings).await?;
         let present = present(&client, self.policy.role(), &users).await?;
@@ -83,6 +85,8 @@ impl Apply {
             is_dry_run: self.dry_run,
             has_more: has_more(self.policy, &prefix, &present),
         };
+        // A form that cannot say what was done is refused before anything is.
+        client.printer.render(&Answer::Applied(&applied))?;
         for step in missing {
             applied.changes.push(told(&step, applied.role));
             if !self.dry_run {
