@@ -45,6 +45,7 @@ clients: ## real etcdctl against a fresh member, answers compared with the real 
 	conformance/etcdctl/run $(DEBUG)
 	conformance/cli/run $(DEBUG)
 	conformance/access/etcdctl/run $(DEBUG)
+	conformance/access/verbs $(DEBUG)
 	conformance/sealed/run $(DEBUG)
 	conformance/snapshot/run $(DEBUG)
 	conformance/formats/run $(DEBUG)

@@ -77,8 +77,11 @@ class Issuer:
                 cwd=self.directory,
             )
 
-    def leaf(self, name, common_name, usage="clientAuth", names=(), time=ALWAYS, chain=False):
+    def leaf(self, name, common_name, usage="clientAuth", names=(), time=ALWAYS, chain=False, organization=None):
         """A certificate and its key: (paths). With `chain` the issuer's certificate follows in the file; None as name: it has none."""
+        subject = "/O=nameless" if common_name is None else f"/CN={common_name}"
+        if organization is not None:
+            subject = f"/O={organization}{subject}"
         config, request = os.path.join(self.directory, f"{name}.cnf"), os.path.join(self.directory, f"{name}.csr")
         certificate, key = os.path.join(self.directory, f"{name}.crt"), os.path.join(self.directory, f"{name}.key")
         alternative = f"subjectAltName = {','.join(names)}" if names else ""
@@ -93,7 +96,7 @@ class Issuer:
             "ec_paramgen_curve:P-256",
             "-nodes",
             "-subj",
-            "/O=nameless" if common_name is None else f"/CN={common_name}",
+            subject,
             "-out",
             request,
             "-keyout",

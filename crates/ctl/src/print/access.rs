@@ -176,16 +176,58 @@ pub(super) fn explained(answer: &own::ExplainResponse) -> String {
     out
 }
 
-pub(super) fn who_am_i(answer: &own::WhoAmIResponse) -> String {
+pub(super) fn explained_table(answer: &own::ExplainResponse) -> String {
+    let mut rows = vec![pair("answer", if answer.allowed { "allowed" } else { "denied" })];
+    rows.extend(answer.reasons.iter().map(|reason| pair("reason", reason)));
+    if let Some(permission) = &answer.permission {
+        rows.push(pair("role", shown(&answer.role)));
+        rows.push(pair(
+            if answer.allowed { "permission" } else { "rule" },
+            format!("{} {}", kind(permission), keys(permission)),
+        ));
+    }
+    boxed(&["what", "value"], rows)
+}
+
+fn pair(what: &str, value: impl Into<String>) -> Vec<String> {
+    vec![what.to_owned(), value.into()]
+}
+
+/// What there is to say of whoever asks, each with its title.
+fn of_who_asks(answer: &own::WhoAmIResponse) -> Vec<(&'static str, String)> {
     let roles: Vec<String> = answer.roles.iter().map(|role| shown(role)).collect();
     let user = if answer.user.is_empty() { "nobody".to_owned() } else { shown(&answer.user) };
-    let roles = if roles.is_empty() { "none".to_owned() } else { roles.join(", ") };
-    let may = if answer.is_administrator { "everything" } else { "what the roles may" };
-    let rule = match answer.rule.as_str() {
-        "" => String::new(),
-        rule => format!("By the identity rule: {}\n", shown(rule)),
-    };
-    format!("User: {user}\nRecognized by: {}\n{rule}Roles: {roles}\nMay do: {may}\n", answer.recognized_by)
+    let mut facts = vec![("User", user), ("Recognized by", answer.recognized_by.clone())];
+    if !answer.rule.is_empty() {
+        facts.push(("By the identity rule", shown(&answer.rule)));
+    }
+    facts.push(("Roles", if roles.is_empty() { "none".to_owned() } else { roles.join(", ") }));
+    facts.push((
+        "May do",
+        if answer.is_administrator { "everything" } else { "what the roles may" }.to_owned(),
+    ));
+    facts
+}
+
+pub(super) fn who_am_i(answer: &own::WhoAmIResponse) -> String {
+    of_who_asks(answer).into_iter().map(|(title, fact)| format!("{title}: {fact}\n")).collect()
+}
+
+pub(super) fn who_am_i_table(answer: &own::WhoAmIResponse) -> String {
+    let rows = of_who_asks(answer).into_iter().map(|(title, fact)| pair(&title.to_lowercase(), fact));
+    boxed(&["what", "value"], rows.collect())
+}
+
+pub(super) fn changed_table(sentence: &str, revision: u64) -> String {
+    boxed(&["done", "policy revision"], vec![vec![sentence.to_owned(), revision.to_string()]])
+}
+
+pub(super) fn applied_table(applied: &Applied) -> String {
+    let users: Vec<String> = applied.users.iter().map(|user| shown(user)).collect();
+    let mut rows = vec![pair("gives", applied.gives.as_str()), pair("users", users.join(", "))];
+    let sign = if applied.is_dry_run { "would change" } else { "changed" };
+    rows.extend(applied.changes.iter().map(|change| pair(sign, change)));
+    boxed(&["what", "value"], rows)
 }
 
 pub(super) fn applied(applied: &Applied) -> String {
@@ -209,6 +251,7 @@ pub(super) fn applied(applied: &Applied) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::print::Answer;
 
     /// A range is shown as it is written, so that what is read here can be given back to the commands; its edges are ranges
     /// without an end.
@@ -280,5 +323,37 @@ Access control is off: everybody may do everything
         let table = overview_table(&all);
         assert!(table.contains("never") && table.contains("w.example"), "{table}");
         assert_eq!(super::super::json::explained(&own::ExplainResponse::default()), r#"{"allowed":false}"#);
+    }
+
+    /// A command that changed something and then ends in an error about its output is repeated, or thought undone: every answer
+    /// about the policy has a table, and says there what its text says.
+    #[test]
+    fn every_answer_about_the_policy_has_a_table() {
+        let explained = own::ExplainResponse {
+            reasons: vec!["a reason".into()],
+            role: "r".into(),
+            permission: Some(Permission { key: "a".into(), ..Permission::default() }),
+            ..Default::default()
+        };
+        let me = own::WhoAmIResponse { user: "me".into(), rule: "web".into(), ..Default::default() };
+        let applied = Applied {
+            policy: "backup".into(),
+            role: "backup".into(),
+            gives: "snapshots".into(),
+            users: vec!["me".into()],
+            changes: vec!["role backup is made".into()],
+            is_dry_run: true,
+            has_more: false,
+        };
+        let table = super::super::Printer { format: super::super::Format::Table, ..Default::default() };
+        for (answer, cells) in [
+            (Answer::Explained(&explained), &["denied", "a reason", " r ", "read a"][..]),
+            (Answer::WhoAmI(&me), &["me", "by the identity rule", "web", "what the roles may"]),
+            (Answer::Changed("Rule web is gone", 9), &["Rule web is gone", "9"]),
+            (Answer::Applied(&applied), &["snapshots", "would change", "role backup is made"]),
+        ] {
+            let text = String::from_utf8(table.render(&answer).unwrap()).unwrap();
+            assert!(cells.iter().all(|cell| text.contains(cell)), "{text}");
+        }
     }
 }

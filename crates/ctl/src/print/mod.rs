@@ -345,6 +345,10 @@ impl Printer {
             Answer::Hash(list) => Ok(table::hash(list).boxed()),
             Answer::Overview(a) => Ok(access::overview_table(a)),
             Answer::Identities(rules, _) => Ok(access::identities_table(rules)),
+            Answer::Explained(a) => Ok(access::explained_table(a)),
+            Answer::WhoAmI(a) => Ok(access::who_am_i_table(a)),
+            Answer::Changed(sentence, revision) => Ok(access::changed_table(sentence, *revision)),
+            Answer::Applied(a) => Ok(access::applied_table(a)),
             Answer::Sheet(Sheet { table: Some(table), .. }) => Ok(table.clone()),
             _ => Err(self.unsupported()),
         }

@@ -52,7 +52,8 @@ impl Apply {
         let mut users: Vec<String> = Vec::new();
         for user in &self.holders {
             if user.is_empty() {
-                return Err(Failure::arguments("empty user name is not allowed"));
+                return Err(Failure::arguments("empty user name is not allowed")
+                    .hinting("leave --for out for the usual user, or name the one of the certificate"));
             }
             if !users.contains(user) {
                 users.push(user.clone());
@@ -69,7 +70,8 @@ impl Apply {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
         let (users, prefix) = (self.users()?, registry(&self.prefix));
         if self.policy != Policy::Kubernetes && prefix != "/registry/" {
-            return Err(Failure::arguments("--prefix is for the policy kubernetes"));
+            return Err(Failure::arguments("--prefix is for the policy kubernetes")
+                .hinting("leave it out: the other policies give no keys"));
         }
         let client = Client::connect(settings).await?;
         let (policy, gives) = (self.policy.name().to_owned(), self.policy.gives(&prefix));
@@ -99,6 +101,8 @@ impl Plan {
         let has_more = has_more(&wanted, &present);
         let role = wanted.role;
         let mut applied = Applied { policy, role, gives, users, changes: Vec::new(), is_dry_run, has_more };
+        // A form that cannot say what was done is refused before anything is.
+        client.printer.render(&Answer::Applied(&applied))?;
         for step in missing {
             applied.changes.push(told(&step, &applied.role));
             if !is_dry_run {

@@ -27,7 +27,7 @@ pub struct Explain {
     #[command(flatten)]
     reach: Reach,
     /// The address that the user would come from; without it conditions are taken as met
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     from: Option<IpAddr>,
 }
 
@@ -52,6 +52,11 @@ enum Operation {
     Snapshot,
 }
 
+/// Reads an address; what is asked about is one sender, and no network.
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| "write an address, as 10.1.2.3 or 2001:db8::1".to_owned())
+}
+
 impl Operation {
     const fn about_keys(self) -> bool {
         matches!(self, Self::Get | Self::Watch | Self::Put | Self::Delete)
@@ -65,14 +70,18 @@ impl Operation {
 impl Explain {
     fn request(&self) -> Result<ExplainRequest, Failure> {
         let name = self.operation.name();
-        let (key, range_end) = match (self.operation.about_keys(), self.keys.is_empty()) {
-            (true, true) => return Err(Failure::arguments(format!("{name} needs a key"))),
-            (true, false) => self.reach.range(&self.keys)?,
-            (false, false) => return Err(Failure::arguments(format!("{name} is about no key"))),
-            (false, true) if self.reach.prefix || self.reach.from_key => {
-                return Err(Failure::arguments(format!("{name} is about no key")));
+        let names_keys = !self.keys.is_empty() || self.reach.prefix || self.reach.from_key;
+        let (key, range_end) = match (self.operation.about_keys(), names_keys) {
+            (true, _) if self.keys.is_empty() => {
+                return Err(Failure::arguments(format!("{name} needs a key"))
+                    .hinting("name the key behind it; all keys are \"\" --prefix"));
             }
-            (false, true) => Default::default(),
+            (true, _) => self.reach.range(&self.keys)?,
+            (false, true) => {
+                return Err(Failure::arguments(format!("{name} is about no key"))
+                    .hinting("leave out the key, --prefix and --from-key: it is a right on its own"));
+            }
+            (false, false) => Default::default(),
         };
         let source = self.from.map(|address| address.to_string()).unwrap_or_default();
         Ok(ExplainRequest { user: self.who.clone(), operation: name, key, range_end, source })

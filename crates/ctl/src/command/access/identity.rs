@@ -32,7 +32,7 @@ pub struct Add {
     #[command(flatten)]
     by: By,
     /// Whose tokens --oidc-claim is about [default: the issuer that the member is set to]
-    #[arg(long, value_name = "URL", requires = "oidc_claim")]
+    #[arg(long, value_name = "URL")]
     oidc_issuer: Option<String>,
     /// The user that whoever shows such a certificate or token is
     #[arg(long = "as", value_name = "USER", required = true)]
@@ -111,13 +111,26 @@ impl Identity {
 }
 
 impl Add {
-    async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
+    fn rule(self) -> Result<IdentityRule, Failure> {
+        // The parser lets it pass beside the other three, which exclude the claim that it needs.
+        if self.oidc_issuer.is_some() && self.by.oidc_claim.is_none() {
+            return Err(Failure::arguments("--oidc-issuer is about --oidc-claim")
+                .hinting("leave it out: certificates are of the authorities that the member is set to"));
+        }
         let rule =
             IdentityRule { name: self.name, matcher: self.by.matcher(self.oidc_issuer), user: self.holder };
-        let told = Rule::of(&rule);
-        if told.value.is_empty() || rule.name.is_empty() || rule.user.is_empty() {
-            return Err(Failure::arguments("a rule has a name, what of a certificate counts, and a user"));
+        if Rule::of(&rule).value.is_empty() || rule.name.is_empty() || rule.user.is_empty() {
+            return Err(Failure::arguments("a rule has a name, what of a certificate counts, and a user")
+                .hinting(
+                    "none of them is empty: strongroom access identity add web --dns web.example.org --as web",
+                ));
         }
+        Ok(rule)
+    }
+
+    async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
+        let rule = self.rule()?;
+        let told = Rule::of(&rule);
         let done = format!(
             "Rule {}: {} with the {} is the user {}",
             shown(&rule.name),
@@ -138,5 +151,31 @@ impl Add {
         let request = client.bounded(SetIdentityRequest { rule: Some(rule) })?;
         let answer = client.call(client.access().set_identity(request)).await?;
         show(&client, &Answer::Changed(&done, answer.auth_revision))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An issuer that is passed over makes a rule about other people than was meant.
+    #[test]
+    fn an_issuer_is_about_a_claim() {
+        let by = |claim: Option<&str>| By {
+            uri: None,
+            dns: claim.is_none().then(|| "a.example".to_owned()),
+            organization: None,
+            oidc_claim: claim.map(|text| super::claim(text).unwrap()),
+        };
+        let add = |claim: Option<&str>| Add {
+            name: "n".into(),
+            by: by(claim),
+            oidc_issuer: Some("https://i.example".into()),
+            holder: "u".into(),
+        };
+        assert_eq!(add(None).rule().unwrap_err().code, 128);
+        let claim = add(Some("groups=a=b")).rule().unwrap().matcher;
+        let (issuer, name, value) = ("https://i.example".into(), "groups".into(), "a=b".into());
+        assert_eq!(claim, Some(Matcher::OidcClaim(OidcClaim { issuer, name, value })));
     }
 }

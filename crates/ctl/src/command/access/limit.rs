@@ -25,10 +25,10 @@ pub struct Limit {
     #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
     until: Option<Moment>,
     /// How many requests a second its holder may make
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number)]
     requests_per_second: Option<NonZeroU64>,
     /// The largest write, in bytes of keys and values
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number)]
     write_bytes: Option<NonZeroU64>,
     /// A limit to take away; several times for several, or with commas between
     #[arg(long, value_enum, value_name = "LIMIT", value_delimiter = ',')]
@@ -59,6 +59,11 @@ fn network(text: &str) -> Result<String, String> {
         Some(_) => return Err(wrong()),
     };
     if bits > most { Err(wrong()) } else { Ok(format!("{address}/{bits}")) }
+}
+
+/// Reads a limit, which is at least 1: zero would read as none.
+fn number(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "write a number from 1 on; --clear takes a limit away".to_owned())
 }
 
 impl Limit {
