@@ -4,12 +4,12 @@
 //! HTTP on what is left. Every way a connection can fail ends in one log line with a hint, or in none if nothing was
 //! ever said on it.
 
+use super::desk::Desk;
 use super::edge::{Edge, refused};
 use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
 use super::stranger;
 use super::threads::{Phase, Rejections};
-use super::turns::Turns;
 use super::{Limits, Security, Serves};
 use crate::cut::{Bound, Tasks};
 use crate::gate::Connection;
@@ -59,7 +59,7 @@ pub(super) async fn serve(
     peer: String,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
-    turns: Arc<Turns>,
+    desk: Desk,
     handshaken: impl FnOnce(),
 ) {
     let deadline = Instant::now() + shared.limits.handshake_deadline;
@@ -83,12 +83,12 @@ pub(super) async fn serve(
     match (&shared.security, opening) {
         (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
             if let Some((stream, evidence, standing)) =
-                handshake(stream, tls, deadline, &peer, &shared, &turns).await
+                handshake(stream, tls, deadline, &peer, &shared, &desk).await
             {
                 handshaken();
                 let bond = standing.as_ref().map(|standing| standing.bond().clone());
                 let connection = Connection::new(evidence, peer, true).bound(bond);
-                http(stream, connection, &shared, (phase, &turns)).await;
+                http(stream, connection, &shared, phase).await;
             }
         }
         (Security::Tls(tls), _) => {
@@ -103,7 +103,7 @@ pub(super) async fn serve(
         (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
             handshaken();
             let connection = Connection::new(Evidence::None, peer, false);
-            http(stream, connection, &shared, (phase, &turns)).await;
+            http(stream, connection, &shared, phase).await;
         }
     }
 }
@@ -112,11 +112,11 @@ type TlsStream = tokio_rustls::server::TlsStream<Prefixed<Socket>>;
 
 async fn handshake(
     stream: Prefixed<Socket>,
-    tls: &Reloading,
+    tls: &Arc<Reloading>,
     deadline: Instant,
     peer: &str,
     shared: &Shared,
-    turns: &Arc<Turns>,
+    desk: &Desk,
 ) -> Option<(TlsStream, Evidence, Option<Standing>)> {
     let loaded = tls.current();
     let mut facts = facts(&loaded);
@@ -139,25 +139,27 @@ async fn handshake(
     };
     facts.dialled = start.client_hello().server_name().map(str::to_owned);
     let finish = start.into_stream(loaded.config.clone()).into_fallible();
-    match timeout_at(deadline, turns.step(finish)).await {
-        Ok(Ok(stream)) => {
-            turns.turn().await;
-            let admitted = turns.work(|| tls.admit(stream.get_ref().1.peer_certificates()));
-            match admitted {
-                Ok((evidence, standing)) => Some((stream, evidence, standing)),
-                Err(Failure::NoCertificate) if shared.edge.gives_certificates() => {
-                    stranger::serve(stream, &facts, peer, shared).await;
-                    None
-                }
-                Err(failure) => {
-                    shared.rejected(peer, &failure, &facts);
-                    let words = explain::refusal(&failure, &facts);
-                    refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
-                    None
-                }
-            }
+    let judge = tls.clone();
+    let finish = async move {
+        let stream = finish.await?;
+        let admitted = judge.admit(stream.get_ref().1.peer_certificates());
+        Ok((stream, admitted))
+    };
+    match timeout_at(deadline, desk.work(finish)).await {
+        Ok(Some(Ok((stream, Ok((evidence, standing)))))) => Some((stream, evidence, standing)),
+        Ok(Some(Ok((stream, Err(Failure::NoCertificate))))) if shared.edge.gives_certificates() => {
+            stranger::serve(stream, &facts, peer, shared).await;
+            None
         }
-        Ok(Err((error, stream))) => {
+        Ok(Some(Ok((stream, Err(failure))))) => {
+            shared.rejected(peer, &failure, &facts);
+            let words = explain::refusal(&failure, &facts);
+            refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
+            None
+        }
+        // The member is stopping.
+        Ok(None) => None,
+        Ok(Some(Err((error, stream)))) => {
             shared.rejected(peer, &Failure::of(&error), &facts);
             farewell(stream, &[]).await;
             None
@@ -236,19 +238,13 @@ async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, last: &[u8]) 
     let _ = timeout(FAREWELL, words).await;
 }
 
-async fn http<S>(
-    stream: S,
-    connection: Connection,
-    shared: &Shared,
-    (mut phase, turns): (watch::Receiver<Phase>, &Turns),
-) where
+async fn http<S>(stream: S, connection: Connection, shared: &Shared, mut phase: watch::Receiver<Phase>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Arc::new(connection);
-    let service = service_fn(|request: Request<Incoming>| {
-        turns.note_request();
-        answer(&shared.edge, request, &connection, shared.serves)
-    });
+    let service =
+        service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, shared.serves));
     let builder = builder(&shared.limits);
     let stream = Calm::new(stream, shared.limits.ping_interval_min);
     let too_many_pings = stream.broken();
