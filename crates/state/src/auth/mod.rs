@@ -20,6 +20,7 @@ mod explain;
 mod key_set;
 mod secret;
 mod terms;
+mod ways;
 
 pub use accesses::Accesses;
 pub use accounts::{Accounts, Grants, Permission, PermissionKind, ROOT, Role, User};
@@ -397,6 +398,19 @@ impl Policy {
     pub fn explain(&self, user: &str, wish: &Wish, circumstances: Option<&Circumstances>) -> Explanation {
         let Some(shared) = &self.accounts else { return Explanation::default() };
         lock::read(&shared.accounts).explain(user, wish, circumstances)
+    }
+
+    /// By what somebody is this user at `now` (Unix seconds), one sentence each.
+    #[must_use]
+    pub fn ways_to(&self, user: &str, now: u64) -> Vec<String> {
+        let Some(shared) = &self.accounts else { return Vec::new() };
+        lock::read(&shared.accounts).ways_to(user, &lock::read(&shared.register), now)
+    }
+
+    /// The user that whoever has this is by a rule.
+    #[must_use]
+    pub fn holder_of(&self, identity: &Matcher) -> Option<String> {
+        self.ruled(|accounts| Some(accounts.rule_about(identity)?.1.user.clone()))
     }
 
     /// Whether not everybody may do everything.
