@@ -242,6 +242,6 @@ def by_others(checks, house):
                   "explain uri=spiffe://c/app get app/x"):
         said = house.ours("access", *words.split(), who="app")
         checks.all(f"access {words} by app", "permission denied, and whom the member takes it for",
-                   None if said.code == 1 and said.is_denied and "this is app" in said.err and said.out == "" else f"{said}")
+                   None if said.code == 1 and said.is_denied and "the certificate reads app:" in said.err and said.out == "" else f"{said}")
     said = house.ours("access", "explain", "app", "get", "app/x", who="app")
     checks.all("access explain app by app", "everybody may ask about themselves", None if said.code == 0 and said.out.startswith("allowed") else f"{said}")
