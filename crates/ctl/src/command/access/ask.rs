@@ -1,16 +1,16 @@
 //! `access explain` and `access whoami`: questions about who may do what, and who one is.
 
-use super::super::role::Reach;
 use super::super::show;
 use super::identity::claim;
+use super::terms::{Keys, Right};
 use crate::connect::Client;
 use crate::exit::Failure;
 use crate::print::Answer;
 use crate::settings::Settings;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use proto::strongroom::v1::identity_rule::Matcher;
 use proto::strongroom::v1::{ExplainRequest, IdentityRule, OidcClaim, WhoAmIRequest};
-use std::ffi::OsString;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,13 +22,10 @@ pub struct Explain {
     #[arg(value_name = "USER", value_parser = Who::parse)]
     who: Who,
     /// What the user would do; the last eight are administrative rights and take no key
-    #[arg(value_enum)]
+    #[arg(value_parser = Operation::parser())]
     operation: Operation,
-    /// The key, perhaps with an end, itself not included
-    #[arg(num_args = 0..=2, value_names = ["KEY", "END_KEY"])]
-    keys: Vec<OsString>,
     #[command(flatten)]
-    reach: Reach,
+    keys: Keys<0>,
     /// The address that the user would come from; without it conditions are taken as met
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     from: Option<IpAddr>,
@@ -92,20 +89,19 @@ fn no_issuer(issuer: Option<&str>) -> Result<(), Failure> {
 }
 
 /// What a user may do.
-#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
+    Keys(Touch),
+    Right(Right),
+}
+
+/// What a user may do with keys.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Touch {
     Get,
     Watch,
     Put,
     Delete,
-    Alarm,
-    Compact,
-    Defragment,
-    Downgrade,
-    Hash,
-    Membership,
-    MoveLeader,
-    Snapshot,
 }
 
 /// Reads an address; what is asked about is one sender, and no network.
@@ -114,34 +110,45 @@ fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 impl Operation {
-    const fn about_keys(self) -> bool {
-        matches!(self, Self::Get | Self::Watch | Self::Put | Self::Delete)
+    fn parser() -> impl TypedValueParser<Value = Self> {
+        PossibleValuesParser::new(Self::all().map(Self::name))
+            .try_map(|name| Self::all().find(|each| each.name() == name).ok_or("no operation of this name"))
     }
 
-    fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    fn all() -> impl Iterator<Item = Self> {
+        let touches = Touch::value_variants().iter().copied().map(Self::Keys);
+        touches.chain(Right::value_variants().iter().copied().map(Self::Right))
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Keys(Touch::Get) => "get",
+            Self::Keys(Touch::Watch) => "watch",
+            Self::Keys(Touch::Put) => "put",
+            Self::Keys(Touch::Delete) => "delete",
+            Self::Right(right) => right.name(),
+        }
     }
 }
 
 impl Explain {
     fn request(&self) -> Result<ExplainRequest, Failure> {
         let name = self.operation.name();
-        let names_keys = !self.keys.is_empty() || self.reach.prefix || self.reach.from_key;
-        let (key, range_end) = match (self.operation.about_keys(), names_keys) {
-            (true, _) if self.keys.is_empty() => {
+        let (key, range_end) = match self.operation {
+            Operation::Keys(_) if self.keys.keys.is_empty() => {
                 return Err(Failure::arguments(format!("{name} needs a key"))
                     .hinting("name the key behind it; all keys are \"\" --prefix"));
             }
-            (true, _) => self.reach.range(&self.keys)?,
-            (false, true) => {
+            Operation::Keys(_) => self.keys.range()?,
+            Operation::Right(_) if self.keys.are_named() => {
                 return Err(Failure::arguments(format!("{name} is about no key"))
                     .hinting("leave out the key, --prefix and --from-key: it is a right on its own"));
             }
-            (false, false) => Default::default(),
+            Operation::Right(_) => Default::default(),
         };
         let source = self.from.map(|address| address.to_string()).unwrap_or_default();
         let (user, identity) = self.who.asked(self.oidc_issuer.as_deref())?;
-        Ok(ExplainRequest { user, operation: name, key, range_end, source, identity })
+        Ok(ExplainRequest { user, operation: name.to_owned(), key, range_end, source, identity })
     }
 
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
@@ -163,13 +170,15 @@ impl Whoami {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::role::Reach;
     use super::*;
+    use std::ffi::OsString;
 
     fn asked(operation: Operation, keys: &[&str], prefix: bool) -> Result<ExplainRequest, Failure> {
-        let keys = keys.iter().map(OsString::from).collect();
         let reach = Reach { prefix, from_key: false };
+        let keys = Keys { keys: keys.iter().map(OsString::from).collect(), reach };
         let who = Who::parse("u").unwrap();
-        Explain { who, operation, keys, reach, from: None, oidc_issuer: None }.request()
+        Explain { who, operation, keys, from: None, oidc_issuer: None }.request()
     }
 
     /// A name that is taken for an identity, or the other way round, is an answer about somebody else.
@@ -200,15 +209,15 @@ mod tests {
     /// An answer about another question than was meant is worse than none: rights have no keys, keys have a range.
     #[test]
     fn the_question_is_the_one_that_was_meant() {
-        let request = asked(Operation::Get, &["a"], true).unwrap();
+        let request = asked(Operation::Keys(Touch::Get), &["a"], true).unwrap();
         let said = (request.operation.as_str(), request.key.as_ref(), request.range_end.as_ref());
         assert_eq!(said, ("get", &b"a"[..], &b"b"[..]));
-        assert_eq!(asked(Operation::MoveLeader, &[], false).unwrap().operation, "move-leader");
+        assert_eq!(asked(Operation::Right(Right::MoveLeader), &[], false).unwrap().operation, "move-leader");
         for (operation, keys, prefix) in [
-            (Operation::Put, &[][..], false),
-            (Operation::Hash, &["a"], false),
-            (Operation::Hash, &[], true),
-            (Operation::Get, &["a", "b"], true),
+            (Operation::Keys(Touch::Put), &[][..], false),
+            (Operation::Right(Right::Hash), &["a"], false),
+            (Operation::Right(Right::Hash), &[], true),
+            (Operation::Keys(Touch::Get), &["a", "b"], true),
         ] {
             assert_eq!(asked(operation, keys, prefix).unwrap_err().code, 128, "{operation:?} {keys:?}");
         }
