@@ -77,4 +77,3 @@ class Pki:
         self.leaf("etcd/healthcheck-client", "etcd/ca", "/CN=kube-etcd-healthcheck-client")
         self.leaf("apiserver-etcd-client", "etcd/ca", "/CN=kube-apiserver-etcd-client")
         self.leaf("etcd/root", "etcd/ca", "/CN=root")
-        self.leaf("etcd/somebody", "etcd/ca", "/CN=somebody")

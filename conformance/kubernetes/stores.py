@@ -34,7 +34,7 @@ class Clients:
         flags = ["--endpoints", ENDPOINT, "--cacert", self.ca, "--cert", certificate, "--key", key]
         try:
             done = subprocess.run([tool("etcdctl"), *flags, *words], env=env, input=stdin, cwd=self.directory,
-                                  capture_output=True, text=True, timeout=within)
+                                  capture_output=True, text=True, errors="replace", timeout=within)
             return done.returncode, done.stdout + done.stderr
         except subprocess.TimeoutExpired as late:
             return None, f"no end after {within} s: {(late.stdout or b'').decode(errors='replace')}"
@@ -55,9 +55,25 @@ class Clients:
             raise RuntimeError(f"strongroom {' '.join(words)}: {text[-500:]}")
         return text
 
+    @property
+    def ours(self):
+        """Whether it has our own commands and metrics: the real etcd has not."""
+        return os.path.basename(os.path.realpath(self.binary)) != "etcd"
+
     def apply_policies(self):
+        if not self.ours:
+            self.grant_as_etcd()
+            return
         for policy in ("kubernetes", "kubeadm"):
             self.strongroom("access", "apply", policy)
+
+    def grant_as_etcd(self):
+        """The nearest that etcd's roles come to the policies."""
+        for role, user in (("kubernetes", "kube-apiserver-etcd-client"), ("kubeadm", "kube-etcd-healthcheck-client")):
+            for words in (["role", "add", role], ["user", "add", user, "--no-password"], ["user", "grant-role", user, role]):
+                self.administrate(*words)
+        self.administrate("role", "grant-permission", "kubernetes", "readwrite", "/registry/", "--prefix")
+        self.administrate("role", "grant-permission", "kubernetes", "readwrite", "compact_rev_key")
 
     def metric(self, name):
         """A number of /metrics, or None."""
@@ -78,7 +94,7 @@ class AsEtcd(Clients, brought.Kubeadm):
         pki.etcd()
         self.ca = pki.path("etcd/ca.crt")
         self.clients = {APISERVER: pki.pair("apiserver-etcd-client"), HEALTH: pki.pair("etcd/healthcheck-client"),
-                        ROOT: pki.pair("etcd/root"), SOMEBODY: pki.pair("etcd/somebody")}
+                        ROOT: pki.pair("etcd/root"), SOMEBODY: pki.pair("etcd/server")}
         super().__init__(binary, directory, pki.path("etcd"))
 
     def turn_on(self):
