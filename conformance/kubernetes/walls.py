@@ -45,6 +45,9 @@ def all_of_them(checks, store):
         let_in(checks, store, client, "3\\.7\\.", "endpoint", "status")
         let_in(checks, store, client, "started", "member", "list")
         let_in(checks, store, client, "is healthy", "endpoint", "health")
+    if store.ours:
+        said = store.strongroom("access", "explain", "kube-etcd-healthcheck-client", "membership")
+        checks.all(f"{HEALTH}: membership, for kubeadm join", "is its right", unlike(said, "^allowed"))
     let_in(checks, store, APISERVER, SECRET, "get", SECRET, "--keys-only")
     let_in(checks, store, APISERVER, "compact_rev_key", "get", "compact_rev_key")
     let_in(checks, store, APISERVER, "OK", "put", "/registry/mine", "x")
