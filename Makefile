@@ -72,7 +72,7 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
 
-certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, years on a faked clock, a real step-ca
+certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, years on a faked clock, a real step-ca, ACME
 	@tools/require rust go
 	@tools/packages $(TEST_PACKAGES) faketime
 	conformance/etcd/tools.sh
