@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients certificates properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
+.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients certificates kubernetes properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,11 +72,18 @@ access-clients: build ## real programs as users of their own: etcdctl, Python, P
 	conformance/access/etcdctl/run $(RELEASE)
 	conformance/access/run $(RELEASE)
 
-certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, years on a faked clock, a real step-ca
+certificates: build ## real certificates while the member serves: tokens, rollovers, revocation, kubeadm's files, years on a faked clock, a real step-ca, ACME
 	@tools/require rust go
 	@tools/packages $(TEST_PACKAGES) faketime
 	conformance/etcd/tools.sh
 	conformance/certificates/run $(RELEASE) --long
+
+kubernetes: build ## a real Kubernetes control plane on a member with access control, as etcd and as strongroom
+	@tools/require rust go
+	@tools/packages $(TEST_PACKAGES)
+	conformance/etcd/tools.sh
+	conformance/kubernetes/setup.sh
+	conformance/kubernetes/run $(RELEASE)
 
 properties: ## a million cases each of the access policy against naive models, and of what a user must not learn (a quarter of an hour)
 	@tools/require rust

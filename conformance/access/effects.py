@@ -242,6 +242,16 @@ def identities(checks, house):
         said = house.ours("access", "whoami", "-w", "json", who=label).json()
         checks.all(f"whoami by a certificate that a rule is about: {rule}", f"is {user}, and names the rule",
                    None if (said["user"], said["rule"], said["recognizedBy"]) == (user, rule, how) else f"{said}")
+    ways = [f"{what} makes its holder this user; certificates in force that were issued here: 1"
+            for what in ('identity rule "by-uri" (uri = "spiffe://c/ns/reader")', "the common name")]
+    for who in ("reader", "uri=spiffe://c/ns/reader"):
+        told = house.ours("access", "explain", who, "get", "app/a", "-w", "json").json()
+        checks.all(f"access explain {who}", "says by which rule and which name somebody is this user, and how many certificates are",
+                   None if told["reasons"][1:] == ways and told.get("user", "reader") == "reader" else f"{told}")
+    told = house.ours("get", "other", who="uri")
+    checks.all("a refusal to who is known by a rule", "does not call the common name the user, and says how to learn who it is",
+               None if told.is_denied and "the certificate reads pod-1: that user is asking, unless an identity rule" in told.err and "access whoami" in told.err
+               else f"{told}")
     house.does("access", "identity", "add", "a-first", "--uri", "spiffe://c/ns/reader", "--as", "idle")
     said = house.etcdctl("get", "app/a", who="uri")
     checks.all("a second rule that fits, before the other by name", "counts", None if said.is_denied else f"{said}")

@@ -20,6 +20,11 @@ ME = "urn:strongroom:role:administrator"
 KEYS = {"key": "YXBwLw==", "range_end": "YXBwMA=="}
 SECRET = {"key": "YXBwL3NlY3JldC8=", "range_end": "YXBwL3NlY3JldDA="}
 
+ALLOWS = 'role "app" allows to read the keys from "app/" to before "app0"'
+RULES = [f'identity rule "{name}" ({what}) makes its holder this user' for name, what in (
+    ("batch", 'organization = "batch"'), ("billing", 'uri = "spiffe://c/billing"'), ("staff", 'the claim "groups" = "staff" of "https://issuer.example"'),
+    ("web", 'dns = "web.example.org"'))]
+
 SAID = [
     ("whoami", 0, f"User: root\nRecognized by: the administrator's certificate ({ME})\nRoles: root\nMay do: everything\n"),
     ("whoami -w table", 0, [["what", "value"], ["user", "root"], ["recognized by", f"the administrator's certificate ({ME})"], ["roles", "root"], ["may do", "everything"]]),
@@ -73,13 +78,22 @@ SAID = [
     ("identity list -w json", 0, {"authRevision": AUTH, "identities": [
         {"name": "batch", "organization": "batch", "user": "app"}, {"name": "billing", "uri": "spiffe://c/billing", "user": "app"},
         {"name": "staff", "oidcClaim": "groups=staff", "oidcIssuer": "https://issuer.example", "user": "app"}, {"name": "web", "dns": "web.example.org", "user": "app"}]}),
+    ("explain app get app/x", 0, f"allowed\n  {ALLOWS}\n  the permission: role app, readwrite app/ --prefix\n" + "".join(f"  {rule}\n" for rule in RULES)),
+    ("explain app get app/x -w json", 0, {"allowed": True, "reasons": [ALLOWS, *RULES], "role": "app", "permission": {"permType": 2, **KEYS}}),
+    ("explain uri=spiffe://c/billing hash", 1, 'denied\n  as the user app\n  no role of "app" has the right "hash"\n' + "".join(f"  {rule}\n" for rule in RULES)),
+    ("explain organization=batch compact -w table", 0, [["what", "value"], ["answer", "allowed"], ["as the user", "app"],
+                                                        ["reason", 'role "app" has the right "compact"'], *(["reason", rule] for rule in RULES)]),
+    ("explain oidc-claim=groups=staff get app/x --oidc-issuer https://issuer.example -w json", 0,
+     {"allowed": True, "reasons": [ALLOWS, *RULES], "role": "app", "permission": {"permType": 2, **KEYS}, "user": "app"}),
+    ("explain dns=absent.example get app/x -w json", 1, {"allowed": False, "reasons": ['no identity rule is about dns = "absent.example"']}),
+    ("explain user=dns=web get app/x", 1, 'denied\n  there is no user "dns=web"\n'),
     ("identity remove batch", 0, "Rule batch is gone\n"),
     ("identity remove staff -w table", 0, [["done", "policy revision"], ["Rule staff is gone", AUTH]]),
     ("identity remove billing -w json", 0, {"authRevision": AUTH}),
     ("identity remove web", 0, "Rule web is gone\n"),
     ("explain app get app/x", 0, 'allowed\n  role "app" allows to read the keys from "app/" to before "app0"\n  the permission: role app, readwrite app/ --prefix\n'),
     ("explain app get app/x -w table", 0, [["what", "value"], ["answer", "allowed"], ["reason", 'role "app" allows to read the keys from "app/" to before "app0"'],
-                                           ["role", "app"], ["permission", "readwrite app/ --prefix"]]),
+                                           ["the permission", "role app, readwrite app/ --prefix"]]),
     ("explain app put app/secret/x", 1, 'denied\n  role "app" denies to write the keys from "app/secret/" to before "app/secret0", whatever else is granted\n'
      "  the rule: role app, readwrite app/secret/ --prefix\n"),
     ("explain app put app/secret/x -w json", 1, {
@@ -132,6 +146,10 @@ WRONG = [
     ("explain app get", 128, "get needs a key", "next: +name the key"),
     ("explain app compact x", 128, "compact is about no key", "next: +leave out the key"),
     ("explain app compact --prefix", 128, "compact is about no key", "next: +leave out the key"),
+    ("explain uri= get x", 128, "invalid value 'uri='", "write what uri is"),
+    ("explain oidc-claim=groups get x", 128, "invalid value 'oidc-claim=groups'", "as groups=admins"),
+    ("explain oidc-claim=groups=staff get x", 1, "no --oidc-issuer", "name the rule's issuer"),
+    ("explain app get x --oidc-issuer https://i", 128, "--oidc-issuer is about an oidc-claim", "next: +strongroom access explain oidc-claim"),
     ("explain app get x --from 10.1.2", 128, "invalid value '10.1.2'", "write an address"),
     ("whoami app", 128, "unexpected argument 'app'", "Usage: strongroom access whoami"),
     ("apply kubernets", 128, "invalid value 'kubernets'", "similar value exists: 'kubernetes'"),
@@ -220,9 +238,10 @@ def by_others(checks, house):
     said = house.ours("access", "whoami", "--user", "pat:a long enough password", who="app")
     checks.all("access whoami by a password", "the user who logged in, and not the certificate's", differs(said.out, "User: pat\nRecognized by: a token\nRoles: none\nMay do: what the roles may\n"))
     for words in ("show", "deny app read x", "allow-again app x", "grant-right app hash", "revoke-right app compact", "limit app --write-bytes 5",
-                  "identity add x --dns a --as app", "identity remove x", "identity list", "apply backup", "explain root get x"):
+                  "identity add x --dns a --as app", "identity remove x", "identity list", "apply backup", "explain root get x",
+                  "explain uri=spiffe://c/app get app/x"):
         said = house.ours("access", *words.split(), who="app")
         checks.all(f"access {words} by app", "permission denied, and whom the member takes it for",
-                   None if said.code == 1 and said.is_denied and "this is app" in said.err and said.out == "" else f"{said}")
+                   None if said.code == 1 and said.is_denied and "the certificate reads app:" in said.err and said.out == "" else f"{said}")
     said = house.ours("access", "explain", "app", "get", "app/x", who="app")
     checks.all("access explain app by app", "everybody may ask about themselves", None if said.code == 0 and said.out.startswith("allowed") else f"{said}")

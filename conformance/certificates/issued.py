@@ -16,7 +16,7 @@ import subprocess
 import threading
 import time
 
-from checks import run, unlike
+from checks import PLAIN_USER, run, unlike
 from load import b64
 from member import tool
 from traffic import Traffic, ask, context
@@ -55,11 +55,11 @@ class Cluster(Up):
     def token(self, *words):
         return json.loads(self.does("pki", "token", *words, "-w", "json"))["token"]
 
-    def enroll(self, token, name, env=None):
+    def enroll(self, token, name, env=None, prefix=()):
         """(code, text, seconds) of coming with a token; the files are in a directory of this name."""
         words = ["enroll", "--dir", os.path.join(self.directory, name)]
         # Who comes with a token speaks TLS in any case, so that the address alone is enough.
-        return run([self.binary, "--endpoints", f"127.0.0.1:{self.client_port}", *words], self.home, {"STRONGROOM_TOKEN": token, **(env or {})}, within=10)
+        return run([*prefix, self.binary, "--endpoints", f"127.0.0.1:{self.client_port}", *words], self.home, {"STRONGROOM_TOKEN": token, **(env or {})}, within=10)
 
     def came(self, name, *words):
         """Where the files lie that a token of this name brought."""
@@ -188,6 +188,13 @@ def not_good(checks, cluster, used):
         foreign = another.token("--role", "client", "--name", "app")
     code, text, seconds = cluster.enroll(foreign, "foreign")
     told(checks, "token of another cluster", code, text, seconds, "(?i)root|pin", r"next:")
+    shut, token = os.path.join(cluster.directory, "shut"), cluster.token("--role", "client", "--name", "app")
+    os.makedirs(shut, mode=0o500)
+    code, text, seconds = cluster.enroll(token, "shut", prefix=PLAIN_USER)
+    told(checks, "a directory in which nothing can be written", code, text, seconds, "shut", "next:")
+    os.chmod(shut, 0o700)
+    code, text, _ = cluster.enroll(token, "shut")
+    checks.all("a directory in which nothing can be written", "the token is still good", None if code == 0 else text)
     left = [name for name in ("again", "late", "foreign") if os.path.lexists(os.path.join(cluster.directory, name))]
     checks.all("the three that were refused", "leave no directory and no root behind", f"there is {left}" if left else None)
     good = signing_request(cluster.directory, forged=False)

@@ -2,6 +2,7 @@
 # setup.sh [rust|python|java|node …]: fetches and builds the client libraries `run` drives, all at fixed versions, under target/clients.
 #
 #   rust/etcd-client   the crate's source from crates.io with its own tests, compiled with the lock file it was published with
+#   rust/use-etcd-client   the crate in our own program over mutual TLS, a project of its own with its own lock file
 #   venv/              python etcd3 and etcd3gw, from requirements.txt
 #   node/              Node's etcd3, from package-lock.json
 #   java/              jetcd's jars (Maven resolves pom.xml) and UseJetcd compiled against them
@@ -20,7 +21,8 @@ fresh() { [ "$(cat "$out/.stamp-$1" 2>/dev/null)" = "$(cat "${@:2}" "$here/setup
 stamp() { cat "${@:2}" "$here/setup.sh" | sha256sum > "$out/.stamp-$1"; }
 
 build_rust() {
-    fresh rust && return
+    local of=("$here/rust/Cargo.toml" "$here/rust/Cargo.lock" "$here/rust/src/main.rs")
+    fresh rust "${of[@]}" && return
     say "building the etcd-client crate $ETCD_CLIENT_VERSION and its tests (a minute or two)"
     # The crate compiles etcd's .proto files, which import protobuf's own.
     "$root/tools/packages" protobuf-compiler libprotobuf-dev
@@ -47,7 +49,10 @@ for line in sys.stdin:
     told = json.loads(line)
     if told.get("executable") and told.get("profile", {}).get("test"):
         print(told["target"]["name"], told["executable"])' > "$out/rust/tests" || { tail -n 20 "$out/rust/build.log" >&2; exit 1; }
-    stamp rust
+    CARGO_TARGET_DIR=$out/rust/target cargo build --locked --manifest-path "$here/rust/Cargo.toml" 2>"$out/rust/build.log" ||
+        { tail -n 20 "$out/rust/build.log" >&2; exit 1; }
+    cp "$out/rust/target/debug/use-etcd-client" "$out/rust/use-etcd-client"
+    stamp rust "${of[@]}"
 }
 
 build_python() {

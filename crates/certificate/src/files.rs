@@ -19,6 +19,12 @@ fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Io { act, path, source }
 }
 
+/// Refuses what others have any right to.
+fn is_private(path: &Path, about: &fs::Metadata, wanted: u32) -> Result<(), Error> {
+    let mode = about.permissions().mode() & 0o7777;
+    if mode & 0o077 == 0 { Ok(()) } else { Err(Error::Loose { path: path.to_owned(), mode, wanted }) }
+}
+
 /// Whether the directory is there; refuses one that others can enter.
 ///
 /// # Errors
@@ -26,12 +32,8 @@ fn io_error(act: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
 pub fn directory_is_there(path: &Path) -> Result<bool, Error> {
     match fs::metadata(path) {
         Ok(about) if about.is_dir() => {
-            let mode = about.permissions().mode() & 0o7777;
-            if mode & 0o077 == 0 {
-                Ok(true)
-            } else {
-                Err(Error::Loose { path: path.to_owned(), mode, wanted: 0o700 })
-            }
+            is_private(path, &about, 0o700)?;
+            Ok(true)
         }
         Ok(_) => Err(Error::Broken {
             path: path.to_owned(),
@@ -74,12 +76,7 @@ pub fn certificate(path: &Path) -> Result<Option<String>, Error> {
 /// [`Error`], naming it; also where others can read it.
 pub fn key(path: &Path) -> Result<Option<Zeroizing<String>>, Error> {
     match fs::metadata(path) {
-        Ok(about) => {
-            let mode = about.permissions().mode() & 0o7777;
-            if mode & 0o077 != 0 {
-                return Err(Error::Loose { path: path.to_owned(), mode, wanted: KEY_MODE });
-            }
-        }
+        Ok(about) => is_private(path, &about, KEY_MODE)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io_error("read", path)(error)),
     }

@@ -25,7 +25,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyUsagePurpose, PublicKeyData, SanType, SerialNumber,
 };
-use state::pki::{Authority as Registered, Holder, Issued, Kind, Role};
+use state::pki::{Authority as Registered, Holder, Issued, Kind, Role, is_uri};
 use std::time::Duration;
 use time::OffsetDateTime;
 use types::limits::{CERTIFICATE_LIFE_SECONDS_MAX, CERTIFICATE_NAMES_MAX};
@@ -207,10 +207,6 @@ impl Wanted {
         }
         self.names.iter().try_for_each(|name| alternative(name).map(drop))
     }
-}
-
-fn is_uri(name: &str) -> bool {
-    name.starts_with("urn:") || name.contains("://")
 }
 
 fn alternative(name: &str) -> Result<SanType, Error> {

@@ -42,7 +42,7 @@ impl Machine {
             }
             Command::Put(_) | Command::DeleteRange(_) | Command::Txn(_) | Command::LeaseRevoke(_) => {
                 let leases = lock::read(&self.shared.leases);
-                auth::check_keys(&accounts, &leases, (&actor.user, actor.known), None, &Accesses::of(command))
+                auth::check_keys(&accounts, &leases, (&actor.user, actor.known), &Accesses::of(command))
             }
             // As in etcd the edge alone decides of these: none of them shows or changes a key.
             Command::Compact(_)

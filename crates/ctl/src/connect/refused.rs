@@ -58,9 +58,13 @@ fn login(words: &str, asking: &Asking) -> Option<String> {
             "nobody is asking: log in with --user, or show a certificate (--cert, --key) to a member that serves TLS".into()
         }
         (PERMISSION_DENIED, Asking::User(name)) => format!("this is user {}; {}", shown(name), rights(name)),
-        (PERMISSION_DENIED, Asking::Certificate(name)) => {
-            format!("this is {}, by the name in its certificate; {}", shown(name), rights(name))
-        }
+        // An identity rule may have said who it is, which this side cannot know.
+        (PERMISSION_DENIED, Asking::Certificate(name)) => format!(
+            "the certificate reads {}: that user is asking, unless an identity rule makes its holder another one \
+             (strongroom access whoami); {}",
+            shown(name),
+            rights(name)
+        ),
         (PERMISSION_DENIED, Asking::Token) => "the user that the token names lacks that right; an administrator \
              grants it: strongroom role grant-permission <role> <read|write|readwrite> <key>"
             .into(),
@@ -164,7 +168,13 @@ mod tests {
                 alice(),
                 "this is user alice; see its rights: strongroom user get alice --detail",
             ),
-            (PERMISSION_DENIED, certificate(), "this is \"my app\", by the name in its certificate"),
+            (
+                PERMISSION_DENIED,
+                certificate(),
+                "the certificate reads \"my app\": that user is asking, unless an identity rule",
+            ),
+            (PERMISSION_DENIED, certificate(), "strongroom access whoami"),
+            (PERMISSION_DENIED, certificate(), "strongroom user get \"my app\" --detail"),
             (PERMISSION_DENIED, Asking::Token, "strongroom role grant-permission"),
             (INVALID_TOKEN, Asking::Token, "a new one for --auth-jwt-token"),
             (INVALID_TOKEN, alice(), "log in with --user"),

@@ -163,29 +163,40 @@ pub(super) fn identities_table(rules: &[own::IdentityRule]) -> String {
     boxed(&["rule", "what is looked at", "value", "issuer", "user"], rules.iter().map(row).collect())
 }
 
-pub(super) fn explained(answer: &own::ExplainResponse) -> String {
-    let mut out = String::from(if answer.allowed { "allowed\n" } else { "denied\n" });
-    for reason in &answer.reasons {
-        out += &format!("  {reason}\n");
+/// What there is to say of an answer, the rule behind the reason that decided; each with its title.
+fn of_an_explanation(answer: &own::ExplainResponse) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if !answer.user.is_empty() {
+        facts.push(("as the user", shown(&answer.user)));
     }
+    let mut reasons = answer.reasons.iter().map(|reason| ("reason", reason.clone()));
+    facts.extend(reasons.next());
     if let Some(permission) = &answer.permission {
-        let (kind, keys) = (kind(permission), keys(permission));
-        let word = if answer.allowed { "permission" } else { "rule" };
-        out += &format!("  the {word}: role {}, {kind} {keys}\n", shown(&answer.role));
+        let title = if answer.allowed { "the permission" } else { "the rule" };
+        let (role, kind, keys) = (shown(&answer.role), kind(permission), keys(permission));
+        facts.push((title, format!("role {role}, {kind} {keys}")));
     }
-    out
+    facts.extend(reasons);
+    facts
+}
+
+fn verdict(answer: &own::ExplainResponse) -> &'static str {
+    if answer.allowed { "allowed" } else { "denied" }
+}
+
+pub(super) fn explained(answer: &own::ExplainResponse) -> String {
+    let line = |(title, fact)| match title {
+        "reason" => format!("  {fact}\n"),
+        "as the user" => format!("  {title} {fact}\n"),
+        _ => format!("  {title}: {fact}\n"),
+    };
+    let lines: String = of_an_explanation(answer).into_iter().map(line).collect();
+    format!("{}\n{lines}", verdict(answer))
 }
 
 pub(super) fn explained_table(answer: &own::ExplainResponse) -> String {
-    let mut rows = vec![pair("answer", if answer.allowed { "allowed" } else { "denied" })];
-    rows.extend(answer.reasons.iter().map(|reason| pair("reason", reason)));
-    if let Some(permission) = &answer.permission {
-        rows.push(pair("role", shown(&answer.role)));
-        rows.push(pair(
-            if answer.allowed { "permission" } else { "rule" },
-            format!("{} {}", kind(permission), keys(permission)),
-        ));
-    }
+    let mut rows = vec![pair("answer", verdict(answer))];
+    rows.extend(of_an_explanation(answer).into_iter().map(|(title, fact)| pair(title, fact)));
     boxed(&["what", "value"], rows)
 }
 
@@ -330,9 +341,10 @@ Access control is off: everybody may do everything
     #[test]
     fn every_answer_about_the_policy_has_a_table() {
         let explained = own::ExplainResponse {
-            reasons: vec!["a reason".into()],
+            reasons: vec!["a reason".into(), "another".into()],
             role: "r".into(),
             permission: Some(Permission { key: "a".into(), ..Permission::default() }),
+            user: "you".into(),
             ..Default::default()
         };
         let me = own::WhoAmIResponse { user: "me".into(), rule: "web".into(), ..Default::default() };
@@ -345,9 +357,15 @@ Access control is off: everybody may do everything
             is_dry_run: true,
             has_more: false,
         };
+        let text = "denied\n  as the user you\n  a reason\n  the rule: role r, read a\n  another\n";
+        assert_eq!(super::explained(&explained), text);
+        assert!(super::super::json::explained(&explained).ends_with(r#","user":"you"}"#));
         let table = super::super::Printer { format: super::super::Format::Table, ..Default::default() };
         for (answer, cells) in [
-            (Answer::Explained(&explained), &["denied", "a reason", " r ", "read a"][..]),
+            (
+                Answer::Explained(&explained),
+                &["denied", "as the user", "you", "a reason", "role r, read a"][..],
+            ),
             (Answer::WhoAmI(&me), &["me", "by the identity rule", "web", "what the roles may"]),
             (Answer::Changed("Rule web is gone", 9), &["Rule web is gone", "9"]),
             (Answer::Applied(&applied), &["snapshots", "would change", "role backup is made"]),

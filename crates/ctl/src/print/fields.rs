@@ -287,6 +287,9 @@ impl Fields {
         if let Some(permission) = &answer.permission {
             self.permission("", permission);
         }
+        if !answer.user.is_empty() {
+            self.text("User", answer.user.as_bytes());
+        }
     }
 
     pub(super) fn who_am_i(&mut self, answer: &own::WhoAmIResponse) {

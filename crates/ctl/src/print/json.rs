@@ -457,6 +457,7 @@ pub(super) fn explained(answer: &own::ExplainResponse) -> String {
         .list("reasons", strings(&answer.reasons))
         .text("role", &answer.role)
         .optional("permission", answer.permission.as_ref().map(permission))
+        .text("user", &answer.user)
         .finish()
 }
 

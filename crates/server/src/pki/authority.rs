@@ -277,20 +277,6 @@ impl Authority {
         Ok(notes)
     }
 
-    /// When [`Self::refresh`] should be asked next: the earliest of the leaves' halves.
-    ///
-    /// # Errors
-    /// A leaf cannot be read.
-    pub fn next_due(&self) -> Result<WallTime, Error> {
-        let register = read(&*self.registry, Register::clone);
-        let mut next = u64::MAX;
-        for role in made::OWN {
-            let due = self.leaf(&register, role)?.map_or(0, |leaf| leaf.due());
-            next = next.min(u64::try_from(due).unwrap_or(0));
-        }
-        Ok(WallTime::from_unix_nanos(next.saturating_mul(1_000_000_000)))
-    }
-
     /// A leaf as it is on disk; nothing if it is not there.
     fn leaf(&self, register: &Register, role: Role) -> Result<Option<OnDisk>, Error> {
         let path = made::certificate(&self.dir, role);

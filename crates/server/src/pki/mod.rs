@@ -36,7 +36,7 @@ mod registry;
 mod shell;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use ::certificate::Error;
 pub use authority::{Authority, Place, Renewed};

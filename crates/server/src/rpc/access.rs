@@ -32,6 +32,17 @@ impl Access {
 }
 
 impl Access {
+    /// The identity that a question is about.
+    fn identity(&self, user: &str, asked: own::IdentityRule) -> Result<Matcher, Failure> {
+        if !user.is_empty() {
+            return Err(wrong("a question is about a user or an identity, not both"));
+        }
+        let (_, rule) = own_messages::identity_from(asked).ok_or_else(no_matcher)?;
+        let mut matcher = rule.matcher;
+        self.complete(&mut matcher)?;
+        Ok(matcher)
+    }
+
     /// Names the issuer in a rule that leaves it out, and refuses one that no token can fit.
     fn complete(&self, matcher: &mut Matcher) -> Result<(), Failure> {
         let Matcher::Claim { issuer, name, value } = matcher else { return Ok(()) };
@@ -51,6 +62,10 @@ impl Access {
 
 fn wrong(what: impl std::fmt::Display) -> Failure {
     Failure::Other(Code::InvalidArgument, Cow::Owned(format!("strongroom: {what}")))
+}
+
+fn no_matcher() -> Failure {
+    wrong("a rule needs a uri, a dns, an organization or an oidc_claim")
 }
 
 fn no_right(name: &str) -> Failure {
@@ -80,12 +95,13 @@ fn no_operation(name: &str) -> Failure {
     ))
 }
 
-fn told(explanation: Explanation) -> own::ExplainResponse {
+fn told(explanation: Explanation, holder: Option<String>) -> own::ExplainResponse {
     own::ExplainResponse {
         allowed: explanation.is_allowed,
         reasons: explanation.reasons,
         role: explanation.role.unwrap_or_default(),
         permission: explanation.permission.as_ref().map(own_messages::permission_to),
+        user: holder.unwrap_or_default(),
     }
 }
 
@@ -161,8 +177,7 @@ impl own::access_server::Access for Access {
         let principal = self.0.principal(&request);
         self.0.admit(&principal, Act::AccessControl)?;
         let rule = own_messages::identity_from(request.into_inner().rule.unwrap_or_default());
-        let (name, mut rule) =
-            rule.ok_or_else(|| wrong("a rule needs a uri, a dns, an organization or an oidc_claim"))?;
+        let (name, mut rule) = rule.ok_or_else(no_matcher)?;
         self.complete(&mut rule.matcher)?;
         let auth_revision = self.change(&principal, AccessChange::SetIdentity { name, rule }).await?;
         Ok(Response::new(own::SetIdentityResponse { auth_revision }))
@@ -185,7 +200,12 @@ impl own::access_server::Access for Access {
         let principal = self.0.principal(&request);
         let asked = request.into_inner();
         // Everybody may ask about itself.
-        self.0.admit(&principal, AboutAccess::User(asked.user.clone()))?;
+        let about = match &asked.identity {
+            Some(_) => AboutAccess::Names,
+            None => AboutAccess::User(asked.user.clone()),
+        };
+        self.0.admit(&principal, about)?;
+        let identity = asked.identity.map(|identity| self.identity(&asked.user, identity)).transpose()?;
         let wish = wish(&asked.operation, asked.key, asked.range_end)?;
         let source = match asked.source.as_str() {
             "" => None,
@@ -195,7 +215,16 @@ impl own::access_server::Access for Access {
         let now = self.0.context.clock.wall().unix_seconds();
         let circumstances = source.map(|source| Circumstances { source: Some(source), now });
         let policy = self.0.gate().policy();
-        Ok(Response::new(told(policy.explain(&asked.user, &wish, circumstances.as_ref()))))
+        let holder = identity.as_ref().map(|identity| policy.holder_of(identity).unwrap_or_default());
+        let user = holder.as_ref().unwrap_or(&asked.user);
+        let mut explanation = policy.explain(user, &wish, circumstances.as_ref());
+        match &identity {
+            Some(identity) if user.is_empty() && policy.is_enabled() => {
+                explanation.reasons = vec![format!("no identity rule is about {identity}")];
+            }
+            _ => explanation.reasons.extend(policy.ways_to(user, now)),
+        }
+        Ok(Response::new(told(explanation, holder)))
     }
 
     async fn learn(

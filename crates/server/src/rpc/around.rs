@@ -144,7 +144,7 @@ impl Inner {
 
     /// Refuses what is beyond the rate that the caller's roles allow.
     fn check_rate(&self, caller: &Caller) -> Result<(), Failure> {
-        let limit = self.gate().policy().limits(caller.principal()).requests_per_second;
+        let limit = caller.principal().limits().requests_per_second;
         let user = caller.principal().user().unwrap_or_default();
         if limit == 0 || self.rates.allow(user, limit, self.now().millis().saturating_mul(1_000)) {
             return Ok(());

@@ -169,3 +169,76 @@ fn recipient(path: &Path) -> Result<Holder, Error> {
         ::certificate::files::certificate(path)?.ok_or_else(|| broken("it is not there".to_owned()))?;
     public_key_from_pem(&text, "recovery").map_err(broken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listen::testing::*;
+    use crate::pki::{made, tests::InMemory};
+    use crate::tls::{Clients, Settings, Source};
+    use env::WallTime;
+    use env::sim::SimClock;
+    use state::pki::Role;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    fn text(path: PathBuf) -> String {
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    async fn shown(client: &Client<'_>, server: &Server) -> Vec<u8> {
+        let stream = client.connect(server).await.0.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+    }
+
+    /// A member that runs for months must not end with its first certificates: past half of their life it shows others, without
+    /// a restart, and a connection that was made with the old ones goes on.
+    #[test]
+    fn a_running_member_shows_what_it_renewed_and_cuts_nobody() {
+        block_on(async {
+            let real = Env::real().clock.wall().unix_nanos();
+            let clock = SimClock::new();
+            // The client lives now, so the member begins in the past: its leaves of seven days end in three.
+            clock.set_wall(WallTime::from_unix_nanos(real - 4 * u64::try_from(DAY.as_nanos()).unwrap()));
+            let directory = tempfile::tempdir().unwrap();
+            let dir = directory.path().join("pki");
+            let names = ["localhost".to_owned()];
+            let place = Place { dir: &dir, member: "one", names: &names, recovery: None };
+            let (authority, _) = Authority::open(place, Arc::new(InMemory::default()), clock.wall()).unwrap();
+            let keeper = Keeper {
+                authority: Some(Arc::new(authority)),
+                changed: Arc::default(),
+                clock: Arc::new(clock.clone()),
+            };
+            let (certificate, key) = (made::certificate(&dir, Role::Server), made::key(&dir, Role::Server));
+            let server = Plan::tls(Settings {
+                client_ca: Some(Source::File(made::client_ca(&dir))),
+                clients: Clients::Explained,
+                ..Settings::new(Source::File(certificate), Source::File(key))
+            })
+            .start();
+            let root = Ca { pem: text(made::root(&dir)), ..Ca::new("the root has another key") };
+            let administrator = Leaf {
+                certificate: text(made::certificate(&dir, Role::Administrator)),
+                key: text(made::key(&dir, Role::Administrator)),
+                serial: Vec::new(),
+            };
+            let client = Client::new(&root, Some(administrator));
+            let mut sender = http2(client.connect(&server).await.0.unwrap()).await;
+            assert_eq!(call(&mut sender, range("a")).await.unwrap().code, 0);
+            let first = shown(&client, &server).await;
+
+            let running = server.running.as_ref().unwrap();
+            clock.advance(3 * DAY);
+            keeper.refresh(running);
+            assert_eq!(shown(&client, &server).await, first, "half of the life is not over");
+            clock.advance(DAY);
+            keeper.refresh(running);
+            assert_ne!(shown(&client, &server).await, first);
+            assert_eq!(call(&mut sender, range("a")).await.unwrap().code, 0, "the old connection goes on");
+            assert_eq!(server.metrics.connections_cut.sum(), 0);
+        });
+    }
+}

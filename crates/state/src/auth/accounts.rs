@@ -43,10 +43,19 @@ pub struct User {
     pub password: PasswordHash,
     /// Its roles, sorted. One that is not there gives nothing.
     pub roles: Vec<String>,
-    /// What all that comes to, when all of its roles count.
-    grants: OnceLock<Arc<Grants>>,
+    /// What all that comes to.
+    whole: OnceLock<Whole>,
     /// The same for the roles that counted when it was last asked, where conditions decide which.
     some: Arc<Mutex<Option<Counted>>>,
+}
+
+/// What a user's roles come to, found once: no request walks them.
+#[derive(Clone, Debug)]
+struct Whole {
+    /// When all of them count.
+    grants: Arc<Grants>,
+    /// Those that count only under conditions.
+    conditional: Vec<String>,
 }
 
 /// A named list of permissions.
@@ -90,7 +99,7 @@ pub struct Grants {
     limits: Limits,
 }
 
-/// Which of a user's roles counted, and what these came to.
+/// Which of a user's conditional roles counted, and what these and the others came to.
 type Counted = (Vec<bool>, Arc<Grants>);
 
 impl PermissionKind {
@@ -174,7 +183,7 @@ impl User {
     /// A user as the store has it.
     #[must_use]
     pub fn new(no_password: bool, password: PasswordHash, roles: Vec<String>) -> Self {
-        Self { no_password, password, roles, grants: OnceLock::new(), some: Arc::default() }
+        Self { no_password, password, roles, whole: OnceLock::new(), some: Arc::default() }
     }
 
     /// Whether it holds the role.
@@ -277,20 +286,27 @@ impl Accounts {
     /// What a user may do when all of its roles count; none for an unknown user.
     #[must_use]
     pub fn grants(&self, user: &str) -> Option<Arc<Grants>> {
-        let user = self.users.get(user)?;
-        Some(user.grants.get_or_init(|| Arc::new(self.compute(user, |_| true))).clone())
+        Some(self.whole(self.users.get(user)?).grants.clone())
+    }
+
+    fn whole<'a>(&self, user: &'a User) -> &'a Whole {
+        user.whole.get_or_init(|| {
+            let is_conditional = |role: &&String| self.terms(role).is_some_and(Terms::is_conditional);
+            let conditional = user.roles.iter().filter(is_conditional).cloned().collect();
+            Whole { grants: Arc::new(self.compute(user, |_| true)), conditional }
+        })
     }
 
     /// What a user may do under these circumstances; none for an unknown user.
     #[must_use]
     pub fn grants_in(&self, name: &str, circumstances: &Circumstances) -> Option<Arc<Grants>> {
         let user = self.users.get(name)?;
-        let is_conditional = |role: &String| self.terms(role).is_some_and(Terms::is_conditional);
-        if self.terms.is_empty() || !user.roles.iter().any(is_conditional) {
-            return self.grants(name);
-        }
+        let whole = self.whole(user);
         let counts = |role: &String| self.terms(role).is_none_or(|terms| terms.counts(circumstances));
-        let counting: Vec<bool> = user.roles.iter().map(counts).collect();
+        let counting: Vec<bool> = whole.conditional.iter().map(counts).collect();
+        if !counting.contains(&false) {
+            return Some(whole.grants.clone());
+        }
         let mut some = user.some.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, grants)) = some.as_ref().filter(|(counted, _)| *counted == counting) {
             return Some(grants.clone());
@@ -429,7 +445,7 @@ impl Accounts {
 
     fn forget_grants_of(&mut self, role: &str) {
         for user in self.users.values_mut().filter(|user| user.has_role(role)) {
-            (user.grants, user.some) = (OnceLock::new(), Arc::default());
+            (user.whole, user.some) = (OnceLock::new(), Arc::default());
         }
     }
 }

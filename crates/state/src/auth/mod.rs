@@ -20,6 +20,7 @@ mod explain;
 mod key_set;
 mod secret;
 mod terms;
+mod ways;
 
 pub use accesses::Accesses;
 pub use accounts::{Accounts, Grants, Permission, PermissionKind, ROOT, Role, User};
@@ -80,6 +81,8 @@ pub enum Evidence {
 pub struct Principal {
     identity: Identity,
     circumstances: Circumstances,
+    /// Found when it is recognized, so that whoever holds to them need not look again.
+    limits: Limits,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +116,13 @@ impl Principal {
             Identity::Named(name, _) => Identity::Named(name.clone(), None),
             other => other.clone(),
         };
-        Self { identity, circumstances: Circumstances { now, ..self.circumstances } }
+        Self { identity, circumstances: Circumstances { now, ..self.circumstances }, limits: self.limits }
+    }
+
+    /// What it may ask for at most, by the policy as it was when it was recognized; nothing while access control is off.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Whether a token was shown that is not good.
@@ -344,7 +353,8 @@ impl Policy {
             Evidence::Certificate { common_name, names, .. } => self.holder(common_name, names),
             Evidence::Claims { name, claims } => self.bearer(name.as_ref(), claims),
         };
-        Principal { identity, circumstances }
+        let limits = self.limits_of(&identity, &circumstances);
+        Principal { identity, circumstances, limits }
     }
 
     /// Who holds a certificate that is no administrator's: a rule says it, or else the common name.
@@ -387,16 +397,15 @@ impl Policy {
         })
     }
 
-    /// What the principal may ask for at most; nothing while access control is off.
-    #[must_use]
-    pub fn limits(&self, principal: &Principal) -> Limits {
-        let (Some(shared), Some(user)) = (&self.accounts, principal.user()) else { return Limits::default() };
+    fn limits_of(&self, identity: &Identity, circumstances: &Circumstances) -> Limits {
+        let (Some(shared), Identity::Named(user, _)) = (&self.accounts, identity) else {
+            return Limits::default();
+        };
         let accounts = lock::read(&shared.accounts);
         if !accounts.is_enabled() || !accounts.has_terms() {
             return Limits::default();
         }
-        let grants = accounts.grants_in(user, &principal.circumstances);
-        grants.map_or(Limits::default(), |grants| grants.limits())
+        accounts.grants_in(user, circumstances).map_or(Limits::default(), |grants| grants.limits())
     }
 
     /// Tells the keys that hang on these leases, some of them where there are many.
@@ -415,6 +424,19 @@ impl Policy {
     pub fn explain(&self, user: &str, wish: &Wish, circumstances: Option<&Circumstances>) -> Explanation {
         let Some(shared) = &self.accounts else { return Explanation::default() };
         lock::read(&shared.accounts).explain(user, wish, circumstances)
+    }
+
+    /// By what somebody is this user at `now` (Unix seconds), one sentence each.
+    #[must_use]
+    pub fn ways_to(&self, user: &str, now: u64) -> Vec<String> {
+        let Some(shared) = &self.accounts else { return Vec::new() };
+        lock::read(&shared.accounts).ways_to(user, &lock::read(&shared.register), now)
+    }
+
+    /// The user that whoever has this is by a rule.
+    #[must_use]
+    pub fn holder_of(&self, identity: &Matcher) -> Option<String> {
+        self.ruled(|accounts| Some(accounts.rule_about(identity)?.1.user.clone()))
     }
 
     /// Whether not everybody may do everything.
@@ -482,10 +504,11 @@ impl Policy {
             }
             Identity::Named(user, known) => (&**user, known.unwrap_or(accounts.revision())),
         };
+        let circumstances = &principal.circumstances;
+        let grants =
+            (known >= accounts.revision()).then(|| accounts.grants_in(user, circumstances)).flatten();
         // An administrator may do everything: what the request demands need not even be gathered.
-        if known >= accounts.revision()
-            && accounts.grants_in(user, &principal.circumstances).is_some_and(|grants| grants.is_root())
-        {
+        if grants.as_ref().is_some_and(|grants| grants.is_root()) {
             return Ok(accounts.revision());
         }
         match request.demand() {
@@ -496,14 +519,17 @@ impl Policy {
             }
             Demand::Known => {}
             Demand::Keys(accesses) => {
-                let circumstances = Some(&principal.circumstances);
-                check_keys(&accounts, &lock::read(&shared.leases), (user, known), circumstances, &accesses)?;
+                let standing = || match &grants {
+                    Some(grants) => Ok(grants.clone()),
+                    // Which refusal it is.
+                    None => accounts.standing(user, known, Some(circumstances)),
+                };
+                check_ranges(&accesses, standing)?;
+                if !accesses.leases.is_empty() {
+                    check_leases(&accounts, &lock::read(&shared.leases), user, &accesses, standing)?;
+                }
             }
-            Demand::Ability(ability)
-                if known >= accounts.revision()
-                    && accounts
-                        .grants_in(user, &principal.circumstances)
-                        .is_some_and(|grants| grants.has(ability)) => {}
+            Demand::Ability(ability) if grants.as_ref().is_some_and(|grants| grants.has(ability)) => {}
             Demand::User(wanted) if !user.is_empty() && wanted == user => {}
             Demand::Role(wanted) if accounts.user(user).is_some_and(|user| user.has_role(&wanted)) => {}
             Demand::User(_) | Demand::Role(_) | Demand::Ability(_) | Demand::Administrator => {
@@ -526,25 +552,44 @@ impl Policy {
     }
 }
 
-/// Whether a user may touch these keys; of a lease, all keys that hang on it, unless the user is an administrator.
+/// Whether a user may touch these keys, where the circumstances are not known any more; of a lease, all keys that hang on it,
+/// unless the user is an administrator.
 pub(crate) fn check_keys(
     accounts: &Accounts,
     leases: &Leases,
     (user, known): (&str, AuthRevision),
-    circumstances: Option<&Circumstances>,
     accesses: &Accesses,
 ) -> Result<(), Denied> {
+    let standing = || accounts.standing(user, known, None);
+    check_ranges(accesses, standing)?;
+    check_leases(accounts, leases, user, accesses, standing)
+}
+
+fn check_ranges(
+    accesses: &Accesses,
+    standing: impl Fn() -> Result<Arc<Grants>, Denied>,
+) -> Result<(), Denied> {
     if !accesses.ranges.is_empty() {
-        let grants = accounts.standing(user, known, circumstances)?;
+        let grants = standing()?;
         if !accesses.ranges.iter().all(|(range, right)| grants.allow(range, *right)) {
             return Err(Denied::Forbidden);
         }
     }
+    Ok(())
+}
+
+fn check_leases(
+    accounts: &Accounts,
+    leases: &Leases,
+    user: &str,
+    accesses: &Accesses,
+    standing: impl Fn() -> Result<Arc<Grants>, Denied>,
+) -> Result<(), Denied> {
     for (lease, right) in accesses.leases.iter().filter_map(|(id, right)| Some((leases.get(*id)?, *right))) {
         if lease.keys.is_empty() || accounts.check_administrator(user).is_ok() {
             continue;
         }
-        let grants = accounts.standing(user, known, circumstances)?;
+        let grants = standing()?;
         if !lease.keys.iter().all(|key| grants.allow(&KeyRange::single(key.clone()), right)) {
             return Err(Denied::Forbidden);
         }

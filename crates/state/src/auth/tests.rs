@@ -71,10 +71,10 @@ proptest! {
         leases.attach(&lease_key, LeaseId(1));
         let who = ("u", accounts.revision());
         let plain = Accesses { ranges: smallvec::smallvec![(single(&key), right)], leases: Vec::new() };
-        prop_assert_eq!(check_keys(&accounts, &leases, who, None, &plain).is_ok(), may_touch(&roles, &key, right));
+        prop_assert_eq!(check_keys(&accounts, &leases, who, &plain).is_ok(), may_touch(&roles, &key, right));
         let leased = Accesses { ranges: smallvec::smallvec![(single(&key), right)], leases: vec![(LeaseId(1), right)] };
         let expected = may_touch(&roles, &key, right) && may_touch(&roles, &lease_key, right);
-        prop_assert_eq!(check_keys(&accounts, &leases, who, None, &leased).is_ok(), expected);
+        prop_assert_eq!(check_keys(&accounts, &leases, who, &leased).is_ok(), expected);
     }
 
     /// A denial wins over every permission of every role, wherever it stands, and takes nothing else away; and the
@@ -155,6 +155,36 @@ fn a_role_counts_under_its_conditions() {
         accounts.grants("u").unwrap().has(Ability::Compact),
         "where nobody knows any more, the edge has looked"
     );
+}
+
+/// Which roles count only under conditions is found once, and forgotten with every change of them: a condition that is set must
+/// hold from the next question on, and one that is taken away must not.
+#[test]
+fn conditions_that_come_and_go_are_seen_at_once() {
+    let mut accounts = accounts(&[vec![(KeyRange::all(), PermissionKind::Read)], vec![]]);
+    let late = Circumstances { source: None, now: 100 };
+    let may =
+        |accounts: &Accounts| accounts.grants_in("u", &late).unwrap().allow(&KeyRange::all(), Right::Read);
+    let ended = Terms { not_after: 100, ..Terms::default() };
+    let from_elsewhere = Terms { sources: vec![Network::parse("10.0.0.0/8").unwrap()], ..Terms::default() };
+    let limited = Terms { limits: Limits { requests_per_second: 5, write_bytes_max: 6 }, ..Terms::default() };
+    assert!(may(&accounts));
+    for (terms, expected) in
+        [(ended, false), (Terms::default(), true), (from_elsewhere, false), (limited.clone(), true)]
+    {
+        accounts.set_terms("r0".to_owned(), terms.clone());
+        assert_eq!(may(&accounts), expected, "{terms:?}");
+    }
+    assert_eq!(accounts.grants_in("u", &late).unwrap().limits(), limited.limits);
+    accounts.set_terms("r1".to_owned(), Terms { not_after: 100, deny: vec![], ..limited });
+    accounts.set_terms("r0".to_owned(), Terms::default());
+    assert_eq!(
+        accounts.grants_in("u", &late).unwrap().limits(),
+        Limits::default(),
+        "a role that ended limits nobody"
+    );
+    accounts.remove_role("r1");
+    assert!(may(&accounts));
 }
 
 /// The record of everything is everything: what it makes is what it was made of.

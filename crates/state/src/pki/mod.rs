@@ -120,6 +120,25 @@ pub struct Issued {
     pub revoked: u64,
 }
 
+impl Issued {
+    /// The URIs among its other names.
+    pub fn uris(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str).filter(|name| is_uri(name))
+    }
+
+    /// The DNS names among them.
+    pub fn dns_names(&self) -> impl Iterator<Item = &str> {
+        let is_address = |name: &str| name.parse::<std::net::IpAddr>().is_ok();
+        self.names.iter().map(String::as_str).filter(move |name| !is_uri(name) && !is_address(name))
+    }
+}
+
+/// Whether a certificate's other name, as it is written here, is a URI.
+#[must_use]
+pub fn is_uri(name: &str) -> bool {
+    name.starts_with("urn:") || name.contains("://")
+}
+
 /// The right to come for certificates, once.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {

@@ -4,8 +4,8 @@ use crate::rig::{Rig, put};
 use bytes::Bytes;
 use state::Refusal;
 use state::auth::{
-    AccessChange, Actor, Base, Circumstances, Demand, Demanding, Denied, Evidence, PasswordHash, Permission,
-    PermissionKind, Policy,
+    AccessChange, Actor, Base, Circumstances, Demand, Demanding, Denied, Evidence, Limits, PasswordHash,
+    Permission, PermissionKind, Policy, Terms,
 };
 use state::command::Command;
 use types::{AuthRevision, LogIndex, Term};
@@ -99,4 +99,29 @@ fn an_entry_of_an_older_policy_changes_nothing() {
     let next = AuthRevision(now.0 + 1);
     assert_eq!(apply(&mut rig, "alice", next, put("k", "v")), refused(Denied::Forbidden));
     assert_eq!(rig.revision(), before);
+}
+
+/// A request's limits are looked up once, when its sender is recognized: they must be those of the policy at that moment, of the
+/// roles that count, and none for an administrator or while access control is off.
+#[test]
+fn limits_are_those_of_the_moment() {
+    let mut rig = rig();
+    let policy = Policy::new(Base::Open, &rig.reader());
+    let limits = |user: &str, now: u64| {
+        let evidence = Evidence::Token { user: user.into(), known: None };
+        let limits = policy.principal(&evidence, Circumstances { source: None, now }).limits();
+        (limits.requests_per_second, limits.write_bytes_max)
+    };
+    assert_eq!(limits("alice", 0), (0, 0));
+    let set = |role: &str, requests_per_second, write_bytes_max, not_after| {
+        let limits = Limits { requests_per_second, write_bytes_max };
+        let terms = Terms { limits, not_after, ..Terms::default() };
+        Command::Access(AccessChange::SetTerms { role: role.into(), terms })
+    };
+    rig.apply(set("k", 5, 6, 0)).unwrap();
+    assert_eq!((limits("alice", 0), limits("root", 0), limits("nobody", 0)), ((5, 6), (0, 0), (0, 0)));
+    rig.apply(set("k", 7, 0, 100)).unwrap();
+    assert_eq!((limits("alice", 99), limits("alice", 100)), ((7, 0), (0, 0)));
+    rig.apply(Command::Access(AccessChange::Disable)).unwrap();
+    assert_eq!(limits("alice", 0), (0, 0));
 }

@@ -58,7 +58,7 @@ struct By {
 }
 
 /// Reads `CLAIM=VALUE`; names of claims that are URLs hold no equals sign, values may.
-fn claim(text: &str) -> Result<(String, String), String> {
+pub(super) fn claim(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => {
             Ok((name.to_owned(), value.to_owned()))

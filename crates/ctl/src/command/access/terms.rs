@@ -11,6 +11,7 @@ use crate::connect::refused::shown;
 use crate::exit::Failure;
 use crate::print::{Answer, keys, verb};
 use crate::settings::Settings;
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use proto::authpb::Permission;
 use proto::authpb::permission::Type;
@@ -26,11 +27,8 @@ pub struct Deny {
     /// What its holders may not do
     #[arg(value_enum, ignore_case = true, value_name = "PERMISSION")]
     kind: Kind,
-    /// The key, perhaps with an end, itself not included
-    #[arg(required = true, num_args = 1..=2, value_names = ["KEY", "END_KEY"])]
-    keys: Vec<OsString>,
     #[command(flatten)]
-    reach: Reach,
+    keys: Keys<1>,
 }
 
 /// `access allow-again <role> <key> [end]`
@@ -38,11 +36,30 @@ pub struct Deny {
 pub struct AllowAgain {
     /// The role
     role: String,
-    /// The key, perhaps with an end, as they were denied
-    #[arg(required = true, num_args = 1..=2, value_names = ["KEY", "END_KEY"])]
-    keys: Vec<OsString>,
     #[command(flatten)]
-    reach: Reach,
+    keys: Keys<1>,
+}
+
+/// Keys on a command line, `LEAST` words of them or more.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Keys<const LEAST: usize> {
+    /// The key, perhaps with an end, itself not included
+    #[arg(required = LEAST > 0, num_args = LEAST..=2, value_names = ["KEY", "END_KEY"])]
+    pub(super) keys: Vec<OsString>,
+    #[command(flatten)]
+    pub(super) reach: Reach,
+}
+
+impl<const LEAST: usize> Keys<LEAST> {
+    /// Whether any are named.
+    pub(super) fn are_named(&self) -> bool {
+        !self.keys.is_empty() || self.reach.prefix || self.reach.from_key
+    }
+
+    /// The range, as a permission has it.
+    pub(super) fn range(&self) -> Result<(Bytes, Bytes), Failure> {
+        self.reach.range(&self.keys)
+    }
 }
 
 /// `access grant-right <role> <right>…` and `revoke-right`
@@ -179,7 +196,7 @@ pub(super) async fn change(
 
 impl Deny {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
-        let (key, range_end) = self.reach.range(&self.keys)?;
+        let (key, range_end) = self.keys.range()?;
         let denial = Permission { perm_type: Type::from(self.kind).into(), key, range_end };
         let (role, what) = (shown(&self.role), keys(&denial));
         let word = verb(&denial);
@@ -193,7 +210,7 @@ impl Deny {
 
 impl AllowAgain {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
-        let (key, range_end) = self.reach.range(&self.keys)?;
+        let (key, range_end) = self.keys.range()?;
         let range = Permission { key, range_end, ..Permission::default() };
         let (role, what) = (shown(&self.role), keys(&range));
         let said = [

@@ -46,11 +46,15 @@ pub(crate) struct Claimed {
 }
 
 impl Claimed {
-    /// Makes it, for its owner alone, if it is not there.
+    /// Makes it, for its owner alone, if it is not there; refuses one in which nothing can be written.
     pub(crate) fn directory(path: &Path) -> Result<Self, Failure> {
         let missing = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists());
         let claimed = Self { made: missing.map(Path::to_owned).collect() };
-        files::directory(path).map_err(|error| failed(&error))?;
+        let attempt = path.join(".claimed");
+        files::directory(path)
+            .and_then(|()| files::write(&attempt, "", CERTIFICATE_MODE))
+            .and_then(|()| files::remove(&attempt))
+            .map_err(|error| failed(&error))?;
         Ok(claimed)
     }
 

@@ -335,3 +335,44 @@ async fn certificates_are_known_by_rules() {
     let again = root.remove_identity(own::RemoveIdentityRequest { name: "pods".into() }).await.unwrap_err();
     assert_eq!(again.code(), Code::NotFound);
 }
+
+/// Whoever asks why a certificate may do something must be told by which rule it is somebody; whose an identity is, is for
+/// administrators to ask.
+#[tokio::test]
+async fn an_explanation_says_by_what_somebody_is_that_user() {
+    let (rig, mut accounts) = rig().await;
+    accounts.user("workload", &["k"]).await;
+    let mut root = AccessClient::new(rig.administrator());
+    let matcher = |uri: &str| Some(own::identity_rule::Matcher::Uri(uri.to_owned()));
+    for (name, uri, user) in [("pods", "spiffe://a/b", "workload"), ("other", "spiffe://a/c", "alice")] {
+        let rule = own::IdentityRule { name: name.into(), user: user.into(), matcher: matcher(uri) };
+        root.set_identity(own::SetIdentityRequest { rule: Some(rule) }).await.unwrap();
+    }
+    let ask = |key: &str, user: &str, uri: Option<&str>| own::ExplainRequest {
+        user: user.to_owned(),
+        operation: "get".into(),
+        key: key.to_owned().into(),
+        identity: uri.map(|uri| own::IdentityRule { matcher: matcher(uri), ..Default::default() }),
+        ..Default::default()
+    };
+    let by_pods = "identity rule \"pods\" (uri = \"spiffe://a/b\") makes its holder this user";
+    let told = root.explain(ask("k1", "workload", None)).await.unwrap().into_inner();
+    assert_eq!((told.allowed, told.user.as_str(), told.reasons.len()), (true, "", 2), "{told:?}");
+    assert_eq!(told.reasons[1], by_pods);
+    let told = root.explain(ask("k1", "", Some("spiffe://a/b"))).await.unwrap().into_inner();
+    assert_eq!((told.allowed, told.user.as_str(), told.role.as_str()), (true, "workload", "k"), "{told:?}");
+    assert_eq!(told.reasons[1], by_pods);
+    let told = root.explain(ask("x", "", Some("spiffe://a/b"))).await.unwrap().into_inner();
+    assert_eq!((told.allowed, told.user.as_str()), (false, "workload"), "{told:?}");
+    let told = root.explain(ask("k1", "", Some("spiffe://a/d"))).await.unwrap().into_inner();
+    assert_eq!((told.allowed, told.user.as_str()), (false, ""));
+    assert_eq!(told.reasons, ["no identity rule is about uri = \"spiffe://a/d\""]);
+    let told = root.explain(ask("k1", "alice", None)).await.unwrap().into_inner();
+    assert_eq!(told.reasons[2], "a password makes whoever knows it this user", "{told:?}");
+    let mut own_view = AccessClient::new(rig.named("workload"));
+    assert_eq!(own_view.explain(ask("k1", "workload", None)).await.unwrap().into_inner().reasons[1], by_pods);
+    for uri in ["spiffe://a/b", "spiffe://a/c", "spiffe://a/d"] {
+        let refused = own_view.explain(ask("k1", "", Some(uri))).await.unwrap_err();
+        assert_eq!(refused.message(), "etcdserver: permission denied", "{uri}");
+    }
+}

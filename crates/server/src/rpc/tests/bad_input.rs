@@ -268,8 +268,17 @@ async fn what_our_own_service_does_not_take_is_named() {
         key: Bytes::copy_from_slice(key.as_bytes()),
         range_end: Bytes::new(),
         source: source.into(),
+        identity: None,
+    };
+    let identity = |matcher| own::ExplainRequest {
+        user: String::new(),
+        identity: Some(own::IdentityRule { matcher, ..Default::default() }),
+        ..explain("get", "k", "")
     };
     for wrong in [
+        identity(None),
+        own::ExplainRequest { user: "bob".into(), ..identity(uri()) },
+        identity(Some(Matcher::OidcClaim(own::OidcClaim::default()))),
         explain("", "k", ""),
         explain("get", "", ""),
         explain("get", "k", "nowhere"),

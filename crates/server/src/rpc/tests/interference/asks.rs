@@ -275,6 +275,7 @@ fn of_access(dice: &Dice<'_>) -> Ask {
                 range_end: dice.end(&key),
                 key,
                 source: String::new(),
+                identity: None,
             };
             said("/strongroom.v1.Access/Explain", ask)
         }
