@@ -60,64 +60,81 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
     desk: Desk,
-    handshaken: impl FnOnce(),
+    handshaken: impl FnOnce() + Send + 'static,
 ) {
-    let deadline = Instant::now() + shared.limits.handshake_deadline;
-    let mut stream = Prefixed::new(socket);
-    let opening = timeout_at(deadline, stream.opening()).await;
-    let opening = match opening {
-        Ok(Ok(opening)) => opening,
-        Ok(Err(_)) => return,
-        Err(_) => {
-            return shared.rejected(
-                &peer,
-                &Failure::Deadline(shared.limits.handshake_deadline),
-                &Facts::default(),
-            );
+    let opened = desk.work(open(Prefixed::new(socket), peer.clone(), shared.clone(), handshaken)).await;
+    match opened.flatten() {
+        Some(Opened::Secure(stream, evidence, standing)) => {
+            let bond = standing.as_ref().map(|standing| standing.bond().clone());
+            http(*stream, Connection::new(evidence, peer, true).bound(bond), &shared, phase).await;
         }
-    };
-    if opening == Opening::Undecided && stream.is_silent() {
-        tracing::debug!("remote-addr" = %peer, "connection closed before its first byte");
-        return;
-    }
-    match (&shared.security, opening) {
-        (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
-            if let Some((stream, evidence, standing)) =
-                handshake(stream, tls, deadline, &peer, &shared, &desk).await
-            {
-                handshaken();
-                let bond = standing.as_ref().map(|standing| standing.bond().clone());
-                let connection = Connection::new(evidence, peer, true).bound(bond);
-                http(stream, connection, &shared, phase).await;
-            }
+        Some(Opened::Clear(stream)) => {
+            http(stream, Connection::new(Evidence::None, peer, false), &shared, phase).await;
         }
-        (Security::Tls(tls), _) => {
-            handshaken();
-            clear_on_tls(stream, opening, &facts(&tls.current()), &peer, &shared).await;
-        }
-        (Security::Clear | Security::DangerouslyClearAnywhere, Opening::Tls) => {
-            handshaken();
-            shared.rejected(&peer, &Failure::TlsOnClear, &Facts::default());
-            farewell(stream, &sniff::http1_refusal(sniff::TLS_ON_CLEAR)).await;
-        }
-        (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
-            handshaken();
-            let connection = Connection::new(Evidence::None, peer, false);
-            http(stream, connection, &shared, phase).await;
-        }
+        None => {}
     }
 }
 
 type TlsStream = tokio_rustls::server::TlsStream<Prefixed<Socket>>;
 
+/// A connection on which HTTP can be spoken.
+enum Opened {
+    /// With what the other side has shown.
+    Secure(Box<TlsStream>, Evidence, Option<Standing>),
+    Clear(Prefixed<Socket>),
+}
+
+/// Looks at how a connection begins, and makes its handshake; whoever is refused has been told.
+async fn open(
+    mut stream: Prefixed<Socket>,
+    peer: String,
+    shared: Arc<Shared>,
+    handshaken: impl FnOnce(),
+) -> Option<Opened> {
+    let deadline = Instant::now() + shared.limits.handshake_deadline;
+    let opening = match timeout_at(deadline, stream.opening()).await {
+        Ok(opening) => opening.ok()?,
+        Err(_) => {
+            let late = Failure::Deadline(shared.limits.handshake_deadline);
+            shared.rejected(&peer, &late, &Facts::default());
+            return None;
+        }
+    };
+    if opening == Opening::Undecided && stream.is_silent() {
+        tracing::debug!("remote-addr" = %peer, "connection closed before its first byte");
+        return None;
+    }
+    match (&shared.security, opening) {
+        (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
+            let opened = handshake(stream, tls, deadline, &peer, &shared).await;
+            handshaken();
+            opened
+        }
+        (Security::Tls(tls), _) => {
+            handshaken();
+            clear_on_tls(stream, opening, &facts(&tls.current()), &peer, &shared).await;
+            None
+        }
+        (Security::Clear | Security::DangerouslyClearAnywhere, Opening::Tls) => {
+            handshaken();
+            shared.rejected(&peer, &Failure::TlsOnClear, &Facts::default());
+            farewell(stream, &sniff::http1_refusal(sniff::TLS_ON_CLEAR)).await;
+            None
+        }
+        (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
+            handshaken();
+            Some(Opened::Clear(stream))
+        }
+    }
+}
+
 async fn handshake(
     stream: Prefixed<Socket>,
-    tls: &Arc<Reloading>,
+    tls: &Reloading,
     deadline: Instant,
     peer: &str,
     shared: &Shared,
-    desk: &Desk,
-) -> Option<(TlsStream, Evidence, Option<Standing>)> {
+) -> Option<Opened> {
     let loaded = tls.current();
     let mut facts = facts(&loaded);
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
@@ -139,27 +156,21 @@ async fn handshake(
     };
     facts.dialled = start.client_hello().server_name().map(str::to_owned);
     let finish = start.into_stream(loaded.config.clone()).into_fallible();
-    let judge = tls.clone();
-    let finish = async move {
-        let stream = finish.await?;
-        let admitted = judge.admit(stream.get_ref().1.peer_certificates());
-        Ok((stream, admitted))
-    };
-    match timeout_at(deadline, desk.work(finish)).await {
-        Ok(Some(Ok((stream, Ok((evidence, standing)))))) => Some((stream, evidence, standing)),
-        Ok(Some(Ok((stream, Err(Failure::NoCertificate))))) if shared.edge.gives_certificates() => {
-            stranger::serve(stream, &facts, peer, shared).await;
-            None
-        }
-        Ok(Some(Ok((stream, Err(failure))))) => {
-            shared.rejected(peer, &failure, &facts);
-            let words = explain::refusal(&failure, &facts);
-            refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
-            None
-        }
-        // The member is stopping.
-        Ok(None) => None,
-        Ok(Some(Err((error, stream)))) => {
+    match timeout_at(deadline, finish).await {
+        Ok(Ok(stream)) => match tls.admit(stream.get_ref().1.peer_certificates()) {
+            Ok((evidence, standing)) => Some(Opened::Secure(Box::new(stream), evidence, standing)),
+            Err(Failure::NoCertificate) if shared.edge.gives_certificates() => {
+                stranger::serve(stream, &facts, peer, shared).await;
+                None
+            }
+            Err(failure) => {
+                shared.rejected(peer, &failure, &facts);
+                let words = explain::refusal(&failure, &facts);
+                refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
+                None
+            }
+        },
+        Ok(Err((error, stream))) => {
             shared.rejected(peer, &Failure::of(&error), &facts);
             farewell(stream, &[]).await;
             None

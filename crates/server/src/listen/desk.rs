@@ -1,12 +1,12 @@
-//! Where handshakes are worked out: a thread beside each worker, which gives way to everything else.
+//! Where connections are opened: a thread beside each worker, which gives way to everything else.
 //!
 //! A full handshake costs some hundred microseconds of a processor. On the worker's own thread a thousand of them would stand
-//! before everybody's requests, and on any thread of the same rank the system lets one go on for milliseconds before it gives the
-//! processor to a request that has come. So they are made on a thread of low priority: it has what the others leave, a tenth of a
-//! busy processor at least, and is interrupted at once.
+//! before everybody's requests; and on any other thread the system lets one go on for milliseconds before it gives the
+//! processor to a request that has come. So they are worked out on a thread of low priority, which gives the processor up after
+//! each step: it has what the others leave, and never nothing. How it gives way was measured: docs/benchmarks.md.
 //!
-//! Owns that thread. What a desk works on was begun by its worker, which goes on with it; a handshake that its worker gives
-//! up is dropped. Their number is bounded by that on unfinished handshakes.
+//! Owns that thread. The sockets are the worker's, who goes on with what is opened here; a connection that its worker gives up
+//! is dropped. Their number is bounded by that on unfinished handshakes.
 
 use std::future::Future;
 use std::io;
@@ -17,8 +17,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio::task;
 
-/// How the thread ranks: weighed about a tenth of one that has not been lowered.
-const NICE: i32 = 10;
+/// By so much its thread gives way: it weighs about a tenth of the others.
+const NICENESS: i32 = 10;
 
 /// A worker's desk; its thread ends when it is dropped.
 #[derive(Clone, Debug)]
@@ -35,21 +35,32 @@ impl Desk {
         let (open, mut closed) = mpsc::channel(1);
         let desk = Self { runtime: runtime.handle().clone(), _open: open };
         let run = move || {
-            let thread = rustix::thread::gettid();
-            if let Err(error) = rustix::process::setpriority_process(Some(thread), NICE) {
-                tracing::warn!(%error, "handshakes cannot give way to requests: they rank like them");
-            }
+            // On Linux a thread's own. Where it is refused, connections are opened as before, at everybody's cost.
+            let _ = rustix::process::nice(NICENESS);
             runtime.block_on(closed.recv());
         };
         Ok((desk, std::thread::Builder::new().name(name).spawn(run)?))
     }
 
-    /// Has this worked on; nothing comes of it when the desk closes before.
+    /// Has this worked on in steps; nothing comes of it when the desk closes before.
     pub(super) async fn work<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        Working(self.runtime.spawn(work)).await
+        Working(self.runtime.spawn(Stepwise(Box::pin(work)))).await
+    }
+}
+
+/// Gives the processor up after each step.
+struct Stepwise<T>(Pin<Box<dyn Future<Output = T> + Send>>);
+
+impl<T> Future for Stepwise<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        let polled = self.0.as_mut().poll(cx);
+        std::thread::yield_now();
+        polled
     }
 }
 
@@ -80,10 +91,11 @@ mod tests {
     /// Handshakes that rank like requests make those wait for milliseconds each time a thread has to be woken for them.
     #[test]
     fn what_is_worked_on_gives_way() {
-        let rank = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        // How this thread ranks.
+        let rank = || rustix::process::nice(0).unwrap();
         let mine = rank();
         let (desk, thread) = Desk::open("handshake-test".to_owned()).unwrap();
-        assert_eq!(block_on(desk.work(async move { rank() })), Some(NICE));
+        assert_eq!(block_on(desk.work(async move { rank() })), Some((mine + NICENESS).min(19)));
         assert_eq!(rank(), mine, "the others keep their rank");
         drop(desk);
         thread.join().unwrap();
