@@ -4,12 +4,12 @@
 //! HTTP on what is left. Every way a connection can fail ends in one log line with a hint, or in none if nothing was
 //! ever said on it.
 
+use super::desk::Desk;
 use super::edge::{Edge, refused};
 use super::pings::Calm;
 use super::socket::{Prefixed, Socket};
 use super::stranger;
 use super::threads::{Phase, Rejections};
-use super::turns::Turns;
 use super::{Limits, Security, Serves};
 use crate::cut::{Bound, Tasks};
 use crate::gate::Connection;
@@ -59,56 +59,74 @@ pub(super) async fn serve(
     peer: String,
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
-    turns: Arc<Turns>,
-    handshaken: impl FnOnce(),
+    desk: Desk,
+    handshaken: impl FnOnce() + Send + 'static,
 ) {
+    let opened = desk.work(open(Prefixed::new(socket), peer.clone(), shared.clone(), handshaken)).await;
+    match opened.flatten() {
+        Some(Opened::Secure(stream, evidence, standing)) => {
+            let bond = standing.as_ref().map(|standing| standing.bond().clone());
+            http(*stream, Connection::new(evidence, peer, true).bound(bond), &shared, phase).await;
+        }
+        Some(Opened::Clear(stream)) => {
+            http(stream, Connection::new(Evidence::None, peer, false), &shared, phase).await;
+        }
+        None => {}
+    }
+}
+
+type TlsStream = tokio_rustls::server::TlsStream<Prefixed<Socket>>;
+
+/// A connection on which HTTP can be spoken.
+enum Opened {
+    /// With what the other side has shown.
+    Secure(Box<TlsStream>, Evidence, Option<Standing>),
+    Clear(Prefixed<Socket>),
+}
+
+/// Looks at how a connection begins, and makes its handshake; whoever is refused has been told.
+async fn open(
+    mut stream: Prefixed<Socket>,
+    peer: String,
+    shared: Arc<Shared>,
+    handshaken: impl FnOnce(),
+) -> Option<Opened> {
     let deadline = Instant::now() + shared.limits.handshake_deadline;
-    let mut stream = Prefixed::new(socket);
-    let opening = timeout_at(deadline, stream.opening()).await;
-    let opening = match opening {
-        Ok(Ok(opening)) => opening,
-        Ok(Err(_)) => return,
+    let opening = match timeout_at(deadline, stream.opening()).await {
+        Ok(opening) => opening.ok()?,
         Err(_) => {
-            return shared.rejected(
-                &peer,
-                &Failure::Deadline(shared.limits.handshake_deadline),
-                &Facts::default(),
-            );
+            let late = Failure::Deadline(shared.limits.handshake_deadline);
+            shared.rejected(&peer, &late, &Facts::default());
+            return None;
         }
     };
     if opening == Opening::Undecided && stream.is_silent() {
         tracing::debug!("remote-addr" = %peer, "connection closed before its first byte");
-        return;
+        return None;
     }
     match (&shared.security, opening) {
         (Security::Tls(tls) | Security::ClearOrTls(tls), Opening::Tls) => {
-            if let Some((stream, evidence, standing)) =
-                handshake(stream, tls, deadline, &peer, &shared, &turns).await
-            {
-                handshaken();
-                let bond = standing.as_ref().map(|standing| standing.bond().clone());
-                let connection = Connection::new(evidence, peer, true).bound(bond);
-                http(stream, connection, &shared, (phase, &turns)).await;
-            }
+            let opened = handshake(stream, tls, deadline, &peer, &shared).await;
+            handshaken();
+            opened
         }
         (Security::Tls(tls), _) => {
             handshaken();
             clear_on_tls(stream, opening, &facts(&tls.current()), &peer, &shared).await;
+            None
         }
         (Security::Clear | Security::DangerouslyClearAnywhere, Opening::Tls) => {
             handshaken();
             shared.rejected(&peer, &Failure::TlsOnClear, &Facts::default());
             farewell(stream, &sniff::http1_refusal(sniff::TLS_ON_CLEAR)).await;
+            None
         }
         (Security::Clear | Security::DangerouslyClearAnywhere | Security::ClearOrTls(_), _) => {
             handshaken();
-            let connection = Connection::new(Evidence::None, peer, false);
-            http(stream, connection, &shared, (phase, &turns)).await;
+            Some(Opened::Clear(stream))
         }
     }
 }
-
-type TlsStream = tokio_rustls::server::TlsStream<Prefixed<Socket>>;
 
 async fn handshake(
     stream: Prefixed<Socket>,
@@ -116,8 +134,7 @@ async fn handshake(
     deadline: Instant,
     peer: &str,
     shared: &Shared,
-    turns: &Arc<Turns>,
-) -> Option<(TlsStream, Evidence, Option<Standing>)> {
+) -> Option<Opened> {
     let loaded = tls.current();
     let mut facts = facts(&loaded);
     let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
@@ -139,24 +156,20 @@ async fn handshake(
     };
     facts.dialled = start.client_hello().server_name().map(str::to_owned);
     let finish = start.into_stream(loaded.config.clone()).into_fallible();
-    match timeout_at(deadline, turns.step(finish)).await {
-        Ok(Ok(stream)) => {
-            turns.turn().await;
-            let admitted = turns.work(|| tls.admit(stream.get_ref().1.peer_certificates()));
-            match admitted {
-                Ok((evidence, standing)) => Some((stream, evidence, standing)),
-                Err(Failure::NoCertificate) if shared.edge.gives_certificates() => {
-                    stranger::serve(stream, &facts, peer, shared).await;
-                    None
-                }
-                Err(failure) => {
-                    shared.rejected(peer, &failure, &facts);
-                    let words = explain::refusal(&failure, &facts);
-                    refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
-                    None
-                }
+    match timeout_at(deadline, finish).await {
+        Ok(Ok(stream)) => match tls.admit(stream.get_ref().1.peer_certificates()) {
+            Ok((evidence, standing)) => Some(Opened::Secure(Box::new(stream), evidence, standing)),
+            Err(Failure::NoCertificate) if shared.edge.gives_certificates() => {
+                stranger::serve(stream, &facts, peer, shared).await;
+                None
             }
-        }
+            Err(failure) => {
+                shared.rejected(peer, &failure, &facts);
+                let words = explain::refusal(&failure, &facts);
+                refuse(stream, tonic::Code::Unauthenticated, words, shared).await;
+                None
+            }
+        },
         Ok(Err((error, stream))) => {
             shared.rejected(peer, &Failure::of(&error), &facts);
             farewell(stream, &[]).await;
@@ -236,19 +249,13 @@ async fn farewell(mut stream: impl AsyncRead + AsyncWrite + Unpin, last: &[u8]) 
     let _ = timeout(FAREWELL, words).await;
 }
 
-async fn http<S>(
-    stream: S,
-    connection: Connection,
-    shared: &Shared,
-    (mut phase, turns): (watch::Receiver<Phase>, &Turns),
-) where
+async fn http<S>(stream: S, connection: Connection, shared: &Shared, mut phase: watch::Receiver<Phase>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = Arc::new(connection);
-    let service = service_fn(|request: Request<Incoming>| {
-        turns.note_request();
-        answer(&shared.edge, request, &connection, shared.serves)
-    });
+    let service =
+        service_fn(|request: Request<Incoming>| answer(&shared.edge, request, &connection, shared.serves));
     let builder = builder(&shared.limits);
     let stream = Calm::new(stream, shared.limits.ping_interval_min);
     let too_many_pings = stream.broken();

@@ -17,6 +17,7 @@ mod bind;
 mod bound;
 mod certificates;
 mod connection;
+mod desk;
 mod edge;
 mod frames;
 mod limits;
@@ -24,7 +25,6 @@ mod pings;
 mod socket;
 mod stranger;
 mod threads;
-mod turns;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -6,8 +6,8 @@
 use super::bind::{Bound, Error, Socket as Listening};
 use super::certificates::{self, Reload};
 use super::connection::{Shared, serve};
+use super::desk::Desk;
 use super::socket::Accepted;
-use super::turns::Turns;
 use super::{Edge, Limits, Listener, Security};
 use crate::letterbox::Letterbox;
 use crate::metrics::Metrics;
@@ -62,9 +62,11 @@ impl Bound {
             workers.push(sender);
             let phase = phase.subscribe();
             let handshakes = limits.handshakes;
+            let (desk, desk_thread) = Desk::open(format!("handshake-{number}")).map_err(Error::Thread)?;
+            threads.push(desk_thread);
             let work = move || async move {
                 Letterbox::put_up();
-                work(receiver, phase, handshakes).await
+                work(receiver, phase, handshakes, desk).await
             };
             threads.push(thread(format!("edge-{number}"), ended_sender.clone(), work)?);
         }
@@ -318,8 +320,9 @@ async fn work(
     mut incoming: mpsc::Receiver<Handover>,
     mut phase: watch::Receiver<Phase>,
     handshakes_max: usize,
+    desk: Desk,
 ) {
-    let (handshakes, turns) = (Arc::new(Handshakes::default()), Turns::here());
+    let handshakes = Arc::new(Handshakes::default());
     let mut connections = JoinSet::new();
     let mut number = 0_u64;
     let handed = phase.clone();
@@ -335,7 +338,7 @@ async fn work(
                 number = number.wrapping_add(1);
                 let (mine, finished) = (number, handshakes.clone());
                 let handshaken = move || finished.forget(mine);
-                let task = serve(socket, peer, shared, handed.clone(), turns.clone(), handshaken);
+                let task = serve(socket, peer, shared, handed.clone(), desk.clone(), handshaken);
                 let finished = handshakes.clone();
                 let handle = connections.spawn(async move {
                     task.await;

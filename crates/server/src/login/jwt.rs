@@ -368,4 +368,4 @@ fn public_key(pem: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -65,7 +65,7 @@ enum Work {
 /// bcrypt looks at no more.
 const BCRYPT_BYTES_MAX: usize = 72;
 /// Lower than everything that serves requests, so that it runs when these do not.
-const NICENESS: i32 = 5;
+const NICENESS: i32 = 15;
 
 impl Passwords {
     /// Starts the thread.

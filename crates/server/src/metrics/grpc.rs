@@ -71,14 +71,17 @@ pub struct MethodName {
 }
 
 /// The methods of the interface that these descriptors describe. Locks and elections are shown once they were called, as
-/// in etcd, which registers them after counting began.
+/// in etcd, which registers them after counting began; so are our own services, which etcd's dashboards do not know.
 ///
 /// # Errors
 /// When the descriptors cannot be read.
 pub fn methods(descriptors: &[u8]) -> Result<Vec<MethodName>, prost_reflect::DescriptorError> {
     let pool = prost_reflect::DescriptorPool::decode(descriptors)?;
     let counted = |service: &prost_reflect::ServiceDescriptor| {
-        matches!(service.package_name(), "etcdserverpb" | "grpc.health.v1" | "v3lockpb" | "v3electionpb")
+        matches!(
+            service.package_name(),
+            "etcdserverpb" | "grpc.health.v1" | "v3lockpb" | "v3electionpb" | "strongroom.v1"
+        )
     };
     let services: Vec<_> = pool.services().filter(counted).collect();
     let methods = services.iter().flat_map(prost_reflect::ServiceDescriptor::methods);
@@ -132,7 +135,7 @@ impl Method {
 
     /// Whether it is shown before it was called.
     fn shown_unused(&self) -> bool {
-        !self.name.service.starts_with("v3")
+        !self.name.service.starts_with("v3") && !self.name.service.starts_with("strongroom.")
     }
 
     /// A call ended with this status code after this time. A unary call's refusal counts as a message sent, and the end of
@@ -261,9 +264,12 @@ mod tests {
         assert!(has("etcdserverpb.Watch", "Watch", Shape::BidiStream));
         assert!(has("etcdserverpb.Auth", "Authenticate", Shape::Unary));
         assert!(has("grpc.health.v1.Health", "Watch", Shape::ServerStream));
+        let (ours, etcds): (Vec<_>, Vec<_>) =
+            methods.iter().partition(|method| method.service.starts_with("strongroom."));
         let (late, shown): (Vec<_>, Vec<_>) =
-            methods.iter().partition(|method| method.service.starts_with("v3"));
+            etcds.into_iter().partition(|method| method.service.starts_with("v3"));
         assert_eq!((shown.len(), late.len()), (45, 7), "{methods:?}");
+        assert!(ours.iter().any(|method| method.service == "strongroom.v1.Access"), "{ours:?}");
         let calls = Calls::new(methods.clone());
         let encoded = || {
             let mut text = Text::default();
@@ -271,6 +277,12 @@ mod tests {
             text.finish()
         };
         assert!(!encoded().contains("v3lockpb"), "not before it was called");
+        assert!(!encoded().contains("strongroom"), "nor what etcd has not");
+        let own = calls.method("/strongroom.v1.Access/SetRole").unwrap();
+        own.started();
+        own.handled(3, Duration::from_millis(1));
+        let refused = "grpc_server_handled_total{grpc_code=\"InvalidArgument\",grpc_method=\"SetRole\",grpc_service=\"strongroom.v1.Access\"";
+        assert!(encoded().contains(refused), "what our own services refuse is counted by its code");
         let lock = calls.method("/v3lockpb.Lock/Lock").unwrap();
         lock.started();
         lock.handled(0, Duration::from_millis(1));

@@ -160,10 +160,22 @@ pub(crate) fn issuer() -> (Arc<Oidc>, impl Fn(Value) -> String) {
     let ends = oidc.clock.wall().unix_seconds() + 600;
     (oidc, move |mut claims: Value| {
         for (name, value) in [("iss", json!(ISSUER)), ("aud", json!(AUDIENCE)), ("exp", json!(ends))] {
-            claims[name] = value;
+            if claims.get(name).is_none() {
+                claims[name] = value;
+            }
         }
         signer.token(&header("ES256"), &claims)
     })
+}
+
+/// A token's part.
+pub(crate) fn part(json: &Value) -> String {
+    text(json.to_string())
+}
+
+/// How many of its tokens were counted as not good.
+pub(crate) fn refused(oidc: &Oidc) -> u64 {
+    oidc.metrics.oidc_refused.all().into_iter().map(|(_, count)| count.value()).sum()
 }
 
 fn settings() -> Settings {

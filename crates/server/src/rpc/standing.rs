@@ -9,7 +9,7 @@
 use super::Services;
 use super::status::Failure;
 use crate::gate::Caller;
-use state::auth::{Demanding, Principal};
+use state::auth::{Demanding, Denied, Principal};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -40,7 +40,8 @@ impl Standing {
         let epoch = services.gate().policy().epoch();
         let changes = WatchStream::from_changes(services.policy_changes.clone());
         // A token that was never good ends nothing: each thing asked for on the stream is refused by itself, as in etcd.
-        let token_looks = (caller.has_token() && services.gate().is_still(&caller)).then(|| {
+        let has_good_token = caller.has_token() && !caller.principal().has_bad_token();
+        let token_looks = has_good_token.then(|| {
             let mut looks = interval(TOKEN_LOOK);
             looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             looks
@@ -73,13 +74,21 @@ impl Standing {
         if self.has_changed() { self.check(request) } else { Ok(()) }
     }
 
+    /// Whether the caller is still who it was, for something new on the stream: nothing is cut where it is not.
+    pub(super) fn check_anew(&self) -> Result<(), Failure> {
+        let gate = self.services.gate();
+        // What was bad when the stream began was looked at, and counted, then.
+        let was_bad = self.principal().has_bad_token() && gate.policy().is_enabled();
+        if !was_bad && gate.is_still(&self.caller) {
+            Ok(())
+        } else {
+            Err(self.services.denied(Denied::InvalidToken))
+        }
+    }
+
     /// Whether the caller is still who it was.
     pub(super) fn check_caller(&self) -> Result<(), Failure> {
-        if self.services.gate().is_still(&self.caller) {
-            return Ok(());
-        }
-        self.services.context.metrics.streams_cut.inc();
-        Err(Failure::InvalidAuthToken)
+        self.check_anew().inspect_err(|_| self.services.context.metrics.streams_cut.inc())
     }
 
     /// Ready when there may be something to ask again: the policy has changed, or the caller's token has ended.

@@ -99,14 +99,19 @@ fn wrong_settings_are_named() {
     assert!(why(settings("HS256", None, None)).contains("the shared secret"));
 }
 
-/// Every token that somebody could pass for a good one, refused; and none of them makes a later good one bad.
-#[test]
-fn tokens_that_are_not_good_are_refused() {
+/// A signer, and every token that somebody could pass at `now` for one of its good ones, each with what is wrong with it.
+pub(crate) fn bad_tokens(now: u64) -> (Jwt, Vec<(&'static str, String)>) {
+    let (jwt, _, bad) = signer(now);
+    (jwt, bad)
+}
+
+/// The same, and the key that it signs with.
+fn signer(now: u64) -> (Jwt, rcgen::KeyPair, Vec<(&'static str, String)>) {
     let place = Place::new();
     let key = pair(&rcgen::PKCS_ECDSA_P256_SHA256);
     let public = key.public_key_pem();
     let jwt = Jwt::open(settings("ES256", place.file("k.pem", &key.serialize_pem()), None)).unwrap();
-    let good = jwt.sign("alice", AuthRevision(1), None, NOW).unwrap();
+    let good = jwt.sign("alice", AuthRevision(1), None, now).unwrap();
     let (head, rest) = good.split_once('.').unwrap();
     let (body, signature) = rest.split_once('.').unwrap();
     let base64 = |value: &serde_json::Value| {
@@ -114,18 +119,15 @@ fn tokens_that_are_not_good_are_refused() {
         base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(value.to_string())
     };
     let none = base64(&json!({"alg": "none", "typ": "JWT"}));
-    let claims = |claims: serde_json::Value| {
-        let signer = EncodingKey::from_ec_der(&key.serialize_der());
-        jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &signer).unwrap()
-    };
+    let claims = |claims: serde_json::Value| signed_with(&key, &claims);
     let hs256 = {
         let header = Header::new(Algorithm::HS256);
-        let claims = json!({"username": "root", "revision": 1, "exp": NOW + 100});
+        let claims = json!({"username": "root", "revision": 1, "exp": now + 100});
         jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(public.as_bytes())).unwrap()
     };
     let foreign = {
         let signer = EncodingKey::from_ec_der(&pair(&rcgen::PKCS_ECDSA_P256_SHA256).serialize_der());
-        let claims = json!({"username": "root", "revision": 1, "exp": NOW + 100});
+        let claims = json!({"username": "root", "revision": 1, "exp": now + 100});
         jsonwebtoken::encode(&Header::new(Algorithm::ES256), &claims, &signer).unwrap()
     };
     let bad = [
@@ -138,7 +140,7 @@ fn tokens_that_are_not_good_are_refused() {
             "signature swapped",
             format!(
                 "{head}.{}.{signature}",
-                base64(&json!({"username": "root", "revision": 1, "exp": NOW + 100}))
+                base64(&json!({"username": "root", "revision": 1, "exp": now + 100}))
             ),
         ),
         ("alg none", format!("{none}.{body}.")),
@@ -146,32 +148,44 @@ fn tokens_that_are_not_good_are_refused() {
         ("HS256 with the public key", hs256),
         ("another's key", foreign),
         ("no end", claims(json!({"username": "alice", "revision": 1}))),
-        ("ended", claims(json!({"username": "alice", "revision": 1, "exp": NOW}))),
-        ("not begun", claims(json!({"username": "alice", "revision": 1, "exp": NOW + 9, "nbf": NOW + 1}))),
-        ("no user", claims(json!({"revision": 1, "exp": NOW + 9}))),
-        ("no revision", claims(json!({"username": "alice", "exp": NOW + 9}))),
-        ("user that is none", claims(json!({"username": ["alice"], "revision": 1, "exp": NOW + 9}))),
+        ("ended", claims(json!({"username": "alice", "revision": 1, "exp": now}))),
+        ("not begun", claims(json!({"username": "alice", "revision": 1, "exp": now + 9, "nbf": now + 1}))),
+        ("no user", claims(json!({"revision": 1, "exp": now + 9}))),
+        ("no revision", claims(json!({"username": "alice", "exp": now + 9}))),
+        ("user that is none", claims(json!({"username": ["alice"], "revision": 1, "exp": now + 9}))),
         (
             "for somebody else",
-            claims(json!({"username": "alice", "revision": 1, "exp": NOW + 9, "aud": "other"})),
+            claims(json!({"username": "alice", "revision": 1, "exp": now + 9, "aud": "other"})),
         ),
         (
             "oversized",
             claims(
-                json!({"username": "alice", "revision": 1, "exp": NOW + 9, "pad": "x".repeat(TOKEN_BYTES_MAX)}),
+                json!({"username": "alice", "revision": 1, "exp": now + 9, "pad": "x".repeat(TOKEN_BYTES_MAX)}),
             ),
         ),
         ("not ascii", "\u{e9}.\u{e9}.\u{e9}".to_owned()),
     ];
+    (jwt, key, bad.into())
+}
+
+fn signed_with(key: &rcgen::KeyPair, claims: &serde_json::Value) -> String {
+    let signer = EncodingKey::from_ec_der(&key.serialize_der());
+    jsonwebtoken::encode(&Header::new(Algorithm::ES256), claims, &signer).unwrap()
+}
+
+/// Every token that somebody could pass for a good one, refused; and none of them makes a later good one bad.
+#[test]
+fn tokens_that_are_not_good_are_refused() {
+    let (jwt, key, bad) = signer(NOW);
+    let good = jwt.sign("alice", AuthRevision(1), None, NOW).unwrap();
     for (what, token) in &bad {
         for _ in 0..2 {
             assert_eq!(jwt.verify(token, None, NOW), None, "{what}");
         }
     }
     assert!(jwt.verify(&good, None, NOW).is_some());
-    assert!(
-        jwt.verify(&claims(json!({"username": "alice", "revision": 1.0, "exp": 1.9e9})), None, NOW).is_some()
-    );
+    let in_fractions = json!({"username": "alice", "revision": 1.0, "exp": 1.9e9});
+    assert!(jwt.verify(&signed_with(&key, &in_fractions), None, NOW).is_some());
 }
 
 /// A token's end is looked at every time, also when its signature was checked before.

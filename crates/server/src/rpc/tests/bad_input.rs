@@ -1,9 +1,12 @@
 //! Whatever is said to the Auth and Access services: taken, or refused in milliseconds with words that name it; never a panic,
-//! never a member that stops, and the policy stays one that can be asked.
+//! never a member that stops, and the policy stays one that can be asked. Each token that is not good, and each request beyond its
+//! sender's rights, is counted: once.
 
 use super::accounts::Accounts;
 use super::matrix::{call, request_of};
-use super::rig::{Caller, Rig};
+use super::rig::{Caller, Refusals, Rig};
+use super::watching::{Stream, create};
+use crate::oidc::{Oidc, tests as issuer};
 use crate::rpc::surface::METHODS;
 use bytes::Bytes;
 use env::Clock;
@@ -15,6 +18,7 @@ use proto::etcdserverpb as pb;
 use proto::etcdserverpb::auth_client::AuthClient;
 use proto::strongroom::v1 as own;
 use proto::strongroom::v1::access_client::AccessClient;
+use serde_json::json;
 use state::auth::Base;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +61,140 @@ async fn bob_is_bob(rig: &Rig) {
 
 fn permission(key: impl Into<Bytes>, end: impl Into<Bytes>, kind: i32) -> authpb::Permission {
     authpb::Permission { perm_type: kind, key: key.into(), range_end: end.into() }
+}
+
+/// Each of these tokens, on its own and over a good certificate, to a read, a write, a question about the policy and a watch:
+/// refused at once, and counted once; by the issuer's reasons too where they are of one.
+async fn each_is_refused_and_counted(rig: &Rig, bad: &[(&str, String)], issuer: Option<&Oidc>) {
+    let timed = Timed(env::Env::real().clock);
+    let refused = || issuer.map(issuer::refused);
+    for (what, token) in bad.iter().filter(|(_, token)| token.is_ascii()) {
+        for caller in [rig.anonymous(), rig.named("bob")].map(|caller| caller.with_token(token)) {
+            let (before, elsewhere) = (rig.refusals(), refused());
+            let read = pb::RangeRequest { key: "k1".into(), ..Default::default() };
+            let mut said = vec![timed.refusal(what, caller.kv().range(read)).await];
+            let write = pb::PutRequest { key: "k1".into(), ..Default::default() };
+            said.push(timed.refusal(what, caller.kv().put(write)).await);
+            let show = own::ShowRequest {};
+            said.push(timed.refusal(what, AccessClient::new(caller.clone()).show(show)).await);
+            for status in said {
+                assert_eq!(status.code(), Code::Unauthenticated, "{what}");
+                assert_eq!(status.message(), "etcdserver: invalid auth token", "{what}");
+            }
+            let mut stream = Stream::open(&caller).await;
+            stream.create(create("k1")).await;
+            let watched = stream.answer().await;
+            let is_refused = watched.canceled && watched.cancel_reason.ends_with("invalid auth token");
+            assert!(is_refused, "{what}: {watched:?}");
+            let counted = rig.refusals().since(before);
+            assert_eq!(counted, Refusals { tokens: 4, ..Refusals::default() }, "{what}");
+            assert_eq!(refused(), elsewhere.map(|before| before + 4), "{what}");
+        }
+    }
+}
+
+/// A token that is none, of the members' own kind: who guesses or replays shows in the count from the first one on.
+#[tokio::test]
+async fn bad_simple_tokens_are_refused_and_counted() {
+    let (rig, mut accounts, _) = rig().await;
+    accounts.user_with_password("alice", "alice's", &["k"]).await;
+    let good = Accounts::token(&rig.anonymous(), "alice", "alice's").await.unwrap();
+    let letters = good.split('.').next().unwrap();
+    let bad = [
+        ("empty", String::new()),
+        ("made up", "abcdefghijklmnop.1".to_owned()),
+        ("of a log position to come", format!("{letters}.18446744073709551615")),
+        ("cut", letters.to_owned()),
+        ("with a digit more", format!("{good}0")),
+        ("in three parts, where no issuer is set", format!("{letters}.{letters}.1")),
+        ("oversized", "x".repeat(60_000)),
+    ];
+    each_is_refused_and_counted(&rig, &bad, None).await;
+    let before = rig.refusals();
+    let read = pb::RangeRequest { key: "k1".into(), ..Default::default() };
+    rig.anonymous().with_token(&good).kv().range(read).await.unwrap();
+    assert_eq!(rig.refusals(), before);
+}
+
+/// A signed token that is forged, of no algorithm or of another, ended, oversized or somebody else's: the same.
+#[tokio::test]
+async fn bad_signed_tokens_are_refused_and_counted() {
+    let (jwt, bad) = crate::login::jwt::tests::bad_tokens(env::Env::real().clock.wall().unix_seconds());
+    let rig = Rig::signing(jwt);
+    let mut accounts = Accounts::of(&rig.administrator());
+    accounts.role("k", "k", "l").await;
+    accounts.user("bob", &["k"]).await;
+    accounts.user_with_password("alice", "alice's", &["k"]).await;
+    let good = Accounts::token(&rig.anonymous(), "alice", "alice's").await.unwrap();
+    each_is_refused_and_counted(&rig, &bad, None).await;
+    let before = rig.refusals();
+    let read = pb::RangeRequest { key: "k1".into(), ..Default::default() };
+    rig.anonymous().with_token(&good).kv().range(read).await.unwrap();
+    assert_eq!(rig.refusals(), before);
+}
+
+/// An issuer's token that is not good is counted as refused, and by its reason beside.
+#[tokio::test]
+async fn bad_tokens_of_an_issuer_are_refused_and_counted() {
+    let (oidc, token) = issuer::issuer();
+    let rig = Rig::with_issuer(oidc.clone());
+    let mut accounts = Accounts::of(&rig.administrator());
+    accounts.role("k", "k", "l").await;
+    accounts.user("oidc:carol", &["k"]).await;
+    accounts.user("bob", &["k"]).await;
+    let good = token(json!({"sub": "carol"}));
+    let (head, rest) = good.split_once('.').unwrap();
+    let (body, signature) = rest.split_once('.').unwrap();
+    let none = issuer::part(&json!({"alg": "none"}));
+    let hmac = issuer::part(&json!({"alg": "HS256", "kid": "k"}));
+    let bad = [
+        ("forged", format!("{head}.{body}.A{signature}")),
+        ("without its signature", format!("{head}.{body}.")),
+        ("another's claims", format!("{head}.{}.{signature}", issuer::part(&json!({"sub": "root"})))),
+        ("alg none", format!("{none}.{body}.")),
+        ("alg of a secret", format!("{hmac}.{body}.{signature}")),
+        ("ended", token(json!({"sub": "carol", "exp": 1_000_000_000}))),
+        ("for somebody else", token(json!({"sub": "carol", "aud": "another"}))),
+        ("of another issuer", token(json!({"sub": "carol", "iss": "https://another.example"}))),
+        ("oversized", format!("{good}{}", "A".repeat(types::limits::OIDC_TOKEN_BYTES_MAX))),
+        ("no parts", "..".to_owned()),
+    ];
+    each_is_refused_and_counted(&rig, &bad, Some(&oidc)).await;
+    let before = (rig.refusals(), issuer::refused(&oidc));
+    let read = pb::RangeRequest { key: "k1".into(), ..Default::default() };
+    rig.anonymous().with_token(&good).kv().range(read).await.unwrap();
+    assert_eq!((rig.refusals(), issuer::refused(&oidc)), before);
+}
+
+/// Whatever a role limits is counted as limited, each time, and nothing else is.
+#[tokio::test]
+async fn what_is_beyond_a_limit_is_refused_and_counted() {
+    let (rig, mut accounts, timed) = rig().await;
+    accounts.grant_permission("k", Type::Readwrite, "k", "l").await;
+    let mut access = AccessClient::new(rig.administrator());
+    let mut set = async |requests_per_second, write_bytes_max| {
+        let terms = own::RoleTerms { requests_per_second, write_bytes_max, ..Default::default() };
+        access.set_role(own::SetRoleRequest { role: "k".into(), terms: Some(terms) }).await.unwrap();
+    };
+    let bob = rig.named("bob");
+    let put =
+        |size: usize| pb::PutRequest { key: "k1".into(), value: vec![0; size].into(), ..Default::default() };
+    set(0, 10).await;
+    let before = rig.refusals();
+    for _ in 0..3 {
+        let refused = timed.refusal("too large", bob.kv().put(put(9))).await;
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+    }
+    bob.kv().put(put(8)).await.unwrap();
+    assert_eq!(rig.refusals().since(before), Refusals { limited: 3, ..Refusals::default() });
+    set(2, 0).await;
+    let (before, mut limited) = (rig.refusals(), 0);
+    for _ in 0..20 {
+        limited +=
+            u64::from(bob.kv().put(put(8)).await.is_err_and(|said| said.code() == Code::ResourceExhausted));
+    }
+    assert!(limited >= 10, "{limited}");
+    assert_eq!(rig.refusals().since(before), Refusals { limited, ..Refusals::default() });
 }
 
 /// Ranges that hold no key are no permission and no denial: refused with etcd's words. Ranges of every other shape, the widest and

@@ -1,7 +1,7 @@
 //! Every method against every identity: what a stranger reaches, and what an administrator is not denied.
 
 use super::accounts::Accounts;
-use super::rig::{Caller, Rig};
+use super::rig::{Caller, Refusals, Rig};
 use crate::rpc::surface::{Least, METHODS};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -196,8 +196,8 @@ fn expected(who: &str, class: Class, base: Base) -> Option<&'static str> {
 }
 
 /// Every method against every kind of caller, with the exact words: what a stranger reaches, what a user reaches with and
-/// without the right, and that an administrator is denied nothing. Methods come from the list that the .proto files are
-/// held against.
+/// without the right, and that an administrator is denied nothing; and each denial is counted, once, as what it is: who is not
+/// seen to be refused goes on trying. Methods come from the list that the .proto files are held against.
 #[tokio::test]
 async fn every_method_answers_every_caller_as_it_must() {
     for base in [Base::Closed, Base::Open] {
@@ -233,7 +233,9 @@ async fn every_method_answers_every_caller_as_it_must() {
             let class = class(method.path);
             assert_eq!(class == Class::Anybody, method.least == Least::Anybody, "{}", method.path);
             for (who, caller) in &callers {
+                let before = rig.refusals();
                 let answer = call(caller, method.path, &message).await;
+                let counted = rig.refusals().since(before);
                 let mut denial = expected(who, class, base);
                 // A name and a password need no token, and etcd looks at none there; health knows nothing of tokens.
                 let sees_tokens = method.path == "/etcdserverpb.Auth/AuthStatus";
@@ -241,6 +243,12 @@ async fn every_method_answers_every_caller_as_it_must() {
                     denial = Some("etcdserver: invalid auth token");
                 }
                 assert_eq!(answer.denial(), denial, "{base:?}: {who} at {}: {answer:?}", method.path);
+                let due = match denial {
+                    None => Refusals::default(),
+                    Some("etcdserver: invalid auth token") => Refusals { tokens: 1, ..Refusals::default() },
+                    Some(_) => Refusals { denied: 1, ..Refusals::default() },
+                };
+                assert_eq!(counted, due, "{base:?}: {who} at {}: {answer:?}", method.path);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::gate::{Connection, Gate, Logins};
 use crate::http::gateway::call;
-use crate::login::{Hashing, Passwords, Tokens};
+use crate::login::{Hashing, Jwt, Passwords, Tokens};
 use crate::metrics::Metrics;
 use crate::oidc::Oidc;
 use crate::pki::{Authority, Place};
@@ -50,20 +50,32 @@ impl Rig {
     }
 
     pub(super) fn with(base: Base, limits: Limits) -> Self {
-        Self::of(base, limits, None, None)
+        Self::of(base, limits, Tokens::Simple, None, None)
     }
 
     /// A member whose cluster has an authority of its own.
     pub(super) fn issuing() -> Self {
-        Self::of(Base::Closed, Limits::default(), Some(tempfile::tempdir().unwrap()), None)
+        let pki = Some(tempfile::tempdir().unwrap());
+        Self::of(Base::Closed, Limits::default(), Tokens::Simple, pki, None)
     }
 
     /// A strongroom that also takes tokens of an issuer.
     pub(super) fn with_issuer(issuer: Arc<Oidc>) -> Self {
-        Self::of(Base::Closed, Limits::default(), None, Some(issuer))
+        Self::of(Base::Closed, Limits::default(), Tokens::Simple, None, Some(issuer))
     }
 
-    fn of(base: Base, limits: Limits, pki: Option<tempfile::TempDir>, issuer: Option<Arc<Oidc>>) -> Self {
+    /// A strongroom that signs its tokens.
+    pub(super) fn signing(jwt: Jwt) -> Self {
+        Self::of(Base::Closed, Limits::default(), Tokens::Jwt(Arc::new(jwt)), None, None)
+    }
+
+    fn of(
+        base: Base,
+        limits: Limits,
+        tokens: Tokens,
+        pki: Option<tempfile::TempDir>,
+        issuer: Option<Arc<Oidc>>,
+    ) -> Self {
         let (simulated, _, _) = Env::simulated(7);
         let env = Env { disk: simulated.disk, ..Env::real() };
         let keys = Path::new("/keys");
@@ -106,7 +118,7 @@ impl Rig {
             Arc::new(Authority::open(place, registry, env.clock.wall()).unwrap().0)
         });
         let logins = Logins {
-            tokens: Tokens::Simple,
+            tokens: tokens.clone(),
             certificates_name_users: true,
             member: member.clone(),
             clock: env.clock.clone(),
@@ -120,7 +132,7 @@ impl Rig {
         let routes = routes(Context {
             member: member.clone(),
             gate,
-            tokens: Tokens::Simple,
+            tokens,
             passwords: Passwords::start(Hashing::Bcrypt { cost: 4 }).unwrap(),
             can_be_opened: base == Base::Open,
             limits,
@@ -149,6 +161,16 @@ impl Rig {
     /// What users' requests have demanded at the gate since this was asked last.
     pub(super) fn take_demands(&self) -> Vec<Demand> {
         std::mem::take(&mut *self.demands.lock().unwrap())
+    }
+
+    /// What is counted of refusals.
+    pub(super) fn refusals(&self) -> Refusals {
+        Refusals {
+            tokens: self.metrics.tokens_refused.value(),
+            denied: self.metrics.requests_denied.value(),
+            limited: self.metrics.requests_limited.value(),
+            cut: self.metrics.streams_cut.value(),
+        }
     }
 
     /// Reads that hold a revision now.
@@ -189,6 +211,31 @@ impl Rig {
         let evidence =
             Evidence::Certificate { common_name: Arc::from(name), is_administrator, names: Arc::default() };
         Caller { routes: self.routes.clone(), evidence, token: None }
+    }
+}
+
+/// What was counted of refusals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Refusals {
+    /// Requests with a token that is not good.
+    pub(super) tokens: u64,
+    /// Requests that their sender had not the right to make.
+    pub(super) denied: u64,
+    /// Requests beyond a rate or a size.
+    pub(super) limited: u64,
+    /// Streams whose caller lost the right to them.
+    pub(super) cut: u64,
+}
+
+impl Refusals {
+    /// What came to it after `before`.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self {
+            tokens: self.tokens - before.tokens,
+            denied: self.denied - before.denied,
+            limited: self.limited - before.limited,
+            cut: self.cut - before.cut,
+        }
     }
 }
 

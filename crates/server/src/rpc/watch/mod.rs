@@ -164,7 +164,7 @@ impl Watching {
             prev_kv: request.prev_kv,
             progress_notify: request.progress_notify,
         };
-        self.standing.check_caller().map_err(|failure| denial(&failure))?;
+        self.standing.check_anew().map_err(|failure| denial(&failure))?;
         let admitted =
             self.services.admit(self.standing.principal(), wanted).map_err(|failure| denial(&failure))?;
         if is_empty { Err(EMPTY_RANGE.to_owned()) } else { Ok(admitted) }
