@@ -78,6 +78,17 @@ impl Reader {
         })
     }
 
+    /// How many bytes of pairs a range would answer, without reading them; or the list that counts them, where it is large.
+    ///
+    /// # Errors
+    /// `Refused` when its revision is compacted or in the future.
+    pub fn weigh(&self, query: &RangeQuery) -> Result<Result<u64, Box<List>>, Error> {
+        let pin = self.0.space.pin();
+        let view = View::pinned(&self.0.space, &pin);
+        let weighed = view.weight_if_small(query)?;
+        Ok(weighed.map_err(|begun| Box::new(List::begin(self.0.clone(), query.clone(), &pin, begun))))
+    }
+
     /// One page of a range, by key, from `from` (or the range's start) on, at `at` (zero: the latest; take the page's
     /// `revision` for the next pages). With `CountOnly` a page holds pairs nonetheless; count with [`Reader::range`].
     ///

@@ -155,6 +155,18 @@ impl<'a> View<'a> {
     /// Reads a range if that is soon done: a few pages of the index at most, and few bytes. Else what
     /// was found of it so far.
     pub(crate) fn range_if_small(&self, query: &RangeQuery) -> Result<Result<RangeOutcome, Begun>, Error> {
+        Ok(match self.small(query)? {
+            Ok((gathered, _)) => Ok(self.outcome(query, gathered)?),
+            Err(begun) => Err(begun),
+        })
+    }
+
+    /// The same without a look at what is stored: what it would answer, in bytes of pairs.
+    pub(crate) fn weight_if_small(&self, query: &RangeQuery) -> Result<Result<u64, Begun>, Refusal> {
+        Ok(self.small(query)?.map(|(_, bytes)| bytes))
+    }
+
+    fn small(&self, query: &RangeQuery) -> Result<Result<(Gathered, u64), Begun>, Refusal> {
         let at = self.readable(query.revision)?;
         let mut gathered = Gathered::new(query);
         let by_key = is_by_key(query);
@@ -178,7 +190,7 @@ impl<'a> View<'a> {
         });
         let rest = stopped.or(rest);
         if rest.is_none() && totals.bytes <= LIST_SMALL_BYTES as u64 {
-            return self.outcome(query, gathered).map(Ok);
+            return Ok(Ok((gathered, totals.bytes)));
         }
         let Gathered { count, mut hits, .. } = gathered;
         totals.count = count;

@@ -17,7 +17,6 @@ use audit::Recorded;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Frame, SizeHint};
-use state::Looked;
 use state::command::{Command, DeleteRange, Op, Txn};
 use state::query::RangeQuery;
 use std::pin::Pin;
@@ -95,11 +94,9 @@ impl Services {
         }
         let mut bytes = 0u64;
         for read in reads {
-            let found = match self.inspect(proof).look(read) {
-                Ok(Looked::Small(found)) => found.pairs.iter().map(|pair| pair.0.len() as u64).sum(),
-                Ok(Looked::Large(list)) => {
-                    Timed::new(self.clone(), Duration::ZERO).survey(list).await?.totals().bytes
-                }
+            let found = match self.inspect(proof).weigh(read) {
+                Ok(Ok(small)) => small,
+                Ok(Err(list)) => Timed::new(self.clone(), Duration::ZERO).survey(list).await?.totals().bytes,
                 // What is wrong with it the request itself will be told.
                 Err(_) => 0,
             };
