@@ -13,7 +13,7 @@ DEBUG := $(TARGET)/debug/strongroom
 BUILD_PACKAGES := gcc libc6-dev
 TEST_PACKAGES := $(BUILD_PACKAGES) curl openssl iproute2 util-linux python3 python3-cryptography
 
-.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients certificates kubernetes properties differential steady durable large bench bench-long bench-profile bench-storm bench-tools
+.PHONY: help run build build-fips test lint unit clients etcd-tests conformance access-clients certificates kubernetes properties differential steady durable large bench bench-long bench-profile bench-storm bench-access bench-tools
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -134,8 +134,11 @@ bench-long: bench-tools ## the real figures; writes docs/benchmarks.md and docs/
 bench-profile: bench-tools ## where the server's time goes for each kind of request (needs Linux perf)
 	conformance/bench/profile $(RELEASE)
 
-bench-storm: bench-tools ## what a storm of logins does to others; writes its table into docs/benchmarks.md
+bench-storm: bench-tools ## what a storm of logins, and one of handshakes, does to others; writes its tables into docs/benchmarks.md
 	conformance/bench/storm $(RELEASE) --write
+
+bench-access: bench-tools ## what deciding costs with a thousand roles; writes its table into docs/benchmarks.md
+	conformance/bench/access $(RELEASE) --write
 
 bench-tools:
 	@tools/require rust go
