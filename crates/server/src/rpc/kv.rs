@@ -103,10 +103,10 @@ impl pb::kv_server::Kv for Kv {
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
-        let standing = Standing::of(&self.0, &request);
+        let caller = self.0.caller(&request);
         let parsed = convert::txn(request.into_inner(), self.0.limits().max_txn_ops)?;
         let (revision, txn, held) = if parsed.txn.is_read_only_as_etcd_says() {
-            let reading = self.0.admit(standing.principal(), ReadingTxn(parsed.txn))?;
+            let reading = self.0.admit(caller.principal(), ReadingTxn(parsed.txn))?;
             if !parsed.serializable {
                 self.0.barrier().await?;
             }
@@ -115,12 +115,12 @@ impl pb::kv_server::Kv for Kv {
             let held = self.0.hold(&reading, &reads).await?;
             if held.is_some() {
                 // It may have waited for long since it was admitted.
-                standing.check(reading.request())?;
+                Standing::new(&self.0, caller).check(reading.request())?;
             }
             let (revision, txn) = self.read_txn(&reading)?;
             (revision, txn, held)
         } else {
-            let (done, held) = self.propose(standing.principal(), Command::Txn(parsed.txn)).await?;
+            let (done, held) = self.propose(caller.principal(), Command::Txn(parsed.txn)).await?;
             let Outcome::Txn(txn) = done.outcome else { return Err(self.0.mismatch("txn").into()) };
             (done.revision, txn, held)
         };

@@ -49,16 +49,7 @@ pub(crate) struct Applied {
 
 impl Apply {
     fn users(&self) -> Result<Vec<String>, Failure> {
-        let mut users: Vec<String> = Vec::new();
-        for user in &self.holders {
-            if user.is_empty() {
-                return Err(Failure::arguments("empty user name is not allowed")
-                    .hinting("leave --for out for the usual user, or name the one of the certificate"));
-            }
-            if !users.contains(user) {
-                users.push(user.clone());
-            }
-        }
+        let users = distinct(&self.holders)?;
         match (users.is_empty(), self.policy.user()) {
             (false, _) => Ok(users),
             (true, Some(user)) => Ok(vec![user.to_owned()]),
@@ -79,6 +70,21 @@ impl Apply {
             Plan { policy, gives, wanted: self.policy.wanted(&prefix), users, is_dry_run: self.dry_run };
         plan.carry_out(&client).await.map(drop)
     }
+}
+
+/// The users that `--for` names, each once.
+pub(super) fn distinct(holders: &[String]) -> Result<Vec<String>, Failure> {
+    let mut users: Vec<String> = Vec::new();
+    for user in holders {
+        if user.is_empty() {
+            return Err(Failure::arguments("empty user name is not allowed")
+                .hinting("leave --for out for the usual user, or name the one of the certificate"));
+        }
+        if !users.contains(user) {
+            users.push(user.clone());
+        }
+    }
+    Ok(users)
 }
 
 /// A role that is to be there, with its users.

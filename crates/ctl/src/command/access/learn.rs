@@ -7,7 +7,7 @@
 use super::super::auth::ROOT;
 use super::super::endpoint::Which;
 use super::super::{show, span};
-use super::apply::Plan;
+use super::apply::{Plan, distinct};
 use super::policy::Wanted;
 use super::terms::both;
 use super::time::written;
@@ -320,11 +320,7 @@ fn written_user(used: &LearnedUser, wanted: &Wanted) -> Value {
 
 impl Apply {
     pub(super) async fn run(self, settings: &Arc<Settings>) -> Result<(), Failure> {
-        let mut users = self.holders.clone();
-        users.dedup();
-        if users.iter().any(String::is_empty) {
-            return Err(Failure::arguments("empty user name is not allowed"));
-        }
+        let mut users = distinct(&self.holders)?;
         if users.is_empty() {
             if self.of.is_empty() || self.of == ROOT {
                 let who =

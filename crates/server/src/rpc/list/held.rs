@@ -61,8 +61,8 @@ impl Held {
     }
 
     /// The answer with a body that keeps what was reserved for it.
-    pub(in crate::rpc) fn put_into(mut response: Response<Body>) -> Response<Body> {
-        match response.extensions_mut().get::<Self>().cloned() {
+    pub(in crate::rpc) fn put_into(response: Response<Body>) -> Response<Body> {
+        match response.extensions().get::<Self>().cloned() {
             Some(held) => response.map(|body| held.keep(body)),
             None => response,
         }
